@@ -112,8 +112,18 @@ def _unknown_argument(name: str, key: str, known: Set[str]) -> UnknownSetting:
     else:
         # `key` may be the name of another library, scikit-learn, say.
         own_name = (suggested_key(key) or "").rpartition(".")[2]
-        suggestion = f"; did you mean '{own_name}'?" if own_name in known else ""
+        suggestion = f"; did you mean '{own_name}'?" if own_name in known else _setting_of_model(key, known)
     return UnknownSetting(f"{name} has no argument '{key}'{suggestion or nearest(key, known)}")
+
+
+def _setting_of_model(key: str, known: Set[str]) -> str:
+    """The half sentence about a setting of a model, where a model is an argument."""
+    if "model" not in known:
+        return ""
+    from nnlab.as_python import python_spelling
+
+    spelling = python_spelling(f"model.{key}")
+    return f"; it is a setting of a model, {spelling}" if spelling else ""
 
 
 def bind_arguments(

@@ -6,6 +6,7 @@ Near means a few typing errors away, so that no suggestion misleads: `optimizer.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from functools import cache
@@ -63,6 +64,18 @@ def hint_for_key(key: str, choice: str = "") -> str | None:
     return None if meant is None else as_hint(meant)
 
 
+def hint_of_kind(kind: str, key: str, names: Collection[str]) -> str:
+    """What to say of a key of other tools that a part of this kind, a box of a graph, does not have; empty
+    if none is known to have it.
+
+    >>> hint_of_kind("box", "out_channels", ["units", "kernel"])
+    "; did you mean 'units'?"
+    """
+    meanings = [meant for word, meant in _foreign_pairs(kind) if plain(word) == plain(key)]
+    fitting = [meant for meant in meanings if not is_name(meant) or meant in names]
+    return as_hint(fitting[0]) if fitting else ""
+
+
 def with_users_number(meant: str | None, value: object) -> str | None:
     """An entry of the table with the user's number in place of its own, if the value is one.
 
@@ -114,6 +127,8 @@ EXTENSIONS_OF_DATA = {
     ),
     "csv": TEXT_EXTENSIONS, "npz": (".npz",), "npy": (".npy",), "idx": None, "images": None,
 }  # fmt: skip
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+MOST_FILES_LOOKED_AT = 10_000  # in a folder, of which nobody has said what it is
 COMPRESSED_EXTENSIONS = (".gz", ".zst", ".bz2", ".lz4")
 
 
@@ -128,6 +143,21 @@ def datasets_for_file(path: str) -> list[str]:
 def dataset_for_file(path: str) -> str | None:
     """The data set that is proposed for a file: `table` for churn.csv.gz; None if none reads it."""
     return next(iter(datasets_for_file(path)), None)
+
+
+def dataset_for_folder(folder: str) -> str | None:
+    """The data set that reads a folder with such files: `images`, or `idx`, or None."""
+    seen = 0
+    for _, folders, files in os.walk(folder):
+        names = [name.lower() for name in files]
+        if any("-idx3-ubyte" in name for name in names):
+            return "idx"
+        if any(name.endswith(IMAGE_EXTENSIONS) for name in names):
+            return "images"
+        seen += len(files) + len(folders)
+        if seen > MOST_FILES_LOOKED_AT:
+            break
+    return None
 
 
 def near(word: str, names: Iterable[str]) -> list[str]:
@@ -213,6 +243,14 @@ def _foreign_keys(where: str) -> dict[str, str | None]:
     """The words of other tools for keys of a group, or of one of its choices, `schedule=step`."""
     words = _split(_table()["within"]).get(where) or {}
     return {plain(word): meant for word, meant in _split(words).items()}
+
+
+@cache
+def _foreign_pairs(kind: str) -> tuple[tuple[str, str | None], ...]:
+    """(word, meaning) of keys of a kind of part; one word has several meanings: `kernel_size` is the kernel
+    of a convolution and the size of a pooling."""
+    table = _table()["within"].get(kind) or {}
+    return tuple((word, meant) for several, meant in table.items() for word in str(several).split(", "))
 
 
 def _split(table: dict) -> dict:

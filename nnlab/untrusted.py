@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nnlab.errors import UserError
+from nnlab.yaml_errors import yaml_sentence
 
 MAX_FILE_BYTES = {"YAML": 2**20, "JSON": 2**27}  # bytes of a file
 MAX_LINE_BYTES = 2**20  # bytes of a line in a file that is read line by line
@@ -148,7 +149,7 @@ def read_yaml(path: Path, loader=None, by_hand: bool = False):
     except UserError:
         raise
     except (yaml.YAMLError, ValueError) as e:  # such as the 31st of April, or a number of 5,000 digits
-        raise UserError(f"'{path}' is not YAML that nnlab reads: {_one_line(e)}") from e
+        raise UserError(yaml_sentence(path, e)) from e
     except RecursionError as e:
         raise UserError(f"'{path}' is nested too deep to read") from e
     except Exception as e:  # PyYAML raises various errors for values that do not fit their tags

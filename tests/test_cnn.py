@@ -103,7 +103,7 @@ WRONG = {
     "nothing is left": (
         dict(blocks=(4, "pool") * 4),
         (1, 8, 8),
-        r"model.blocks: block 8, pool, of \(4, 1, 1\): max_pool: its size",
+        r"model.blocks: block 8 .pool. reads \(4, 1, 1\): max_pool: its size",
     ),
     "an unknown word": (
         dict(blocks=(4, "pol")),
@@ -118,12 +118,12 @@ WRONG = {
     "no kind": (
         dict(blocks=({"chanels": 4},)),
         (1, 8, 8),
-        "block 1, {chanels: 4}: expected one key of .*did you mean 'channels'",
+        "block 1 .{chanels: 4}.: expected one key of .*did you mean 'channels'",
     ),
     "two kinds": (
         dict(blocks=({"channels": 4, "pool": "max"},)),
         (1, 8, 8),
-        "block 1, .*: expected one key of",
+        "block 1 .*: expected one key of",
     ),
     "a wrong value": (
         dict(blocks=(4, {"dropout": 1.5})),
@@ -134,13 +134,13 @@ WRONG = {
     "a kernel that does not fit": (
         dict(blocks=(4,), kernel=9, padding=0),
         (1, 8, 8),
-        "block 1, 4, of .1, 8, 8.: .* 9 x 9",
+        "block 1 .4. reads .1, 8, 8.: .* 9 x 9",
     ),
-    "three axes": (dict(blocks=(4,), kernel=(3, 3, 3)), (1, 8, 8), "block 1, 4, of .*has 3 numbers"),
+    "three axes": (dict(blocks=(4,), kernel=(3, 3, 3)), (1, 8, 8), "block 1 .4. reads .*has 3 numbers"),
     "a convolution of vectors": (
         dict(blocks=("global_pool", 4)),
         (1, 8, 8),
-        "block 2, 4, of .1,.: a convolution reads images",
+        "block 2 .4. reads .1,.: a convolution reads images",
     ),
 }
 

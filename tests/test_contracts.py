@@ -103,6 +103,8 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "add": (Add(), [(7,)] * 2),
     "add-of tables": (Add(), [(3, 5)] * 2),
     "add-of three": (Add(), [(5,)] * 3),
+    "abs": (Abs(), [(7,)]),
+    "subtract": (Subtract(), [(3, 5)] * 2),
     "multiply": (Multiply(), [(7,)] * 2),
     "matrix_product": (MatrixProduct(), [(3, 5), (5, 2)]),
     "matrix_product-transposed": (
@@ -171,7 +173,6 @@ BOXES = {  # name: a box, the shapes of its inputs; behind "-": a further one of
     "embedding-of one": (Embedding((4,), units=1), [(1,)]),
 }
 GRADIENT_BOXES = {  # name: a box, the shapes of its inputs, which of them have examples
-    "abs": (Abs(), [(7,)], True),
     "constant": (Constant(2.5), [(7,)], True),
     "constant-of a leaf": (Constant(2.5), [(7, 1)], False),
     "cos": (Cos(), [(7,)], True),
@@ -188,7 +189,6 @@ GRADIENT_BOXES = {  # name: a box, the shapes of its inputs, which of them have 
     "sin": (Sin(), [(7,)], True),
     "step": (Step(), [(7,)], True),
     "step-down": (Step(1.0, -0.25), [(7,)], False),
-    "subtract": (Subtract(), [(3, 5)] * 2, True),
     "times": (Times(-2.5), [(7,)], True),
     "sum": (Sum(), [(7,)], True),
     "sum-of columns": (Sum((1,)), [(3, 5)], True),

@@ -44,7 +44,9 @@ train scheduler=cosine | 'schedule'
 train gradient_clip_val=1 | 'optimizer.clip_norm'
 train criterion=mse | 'loss'
 train dataset=iris | 'data'
-train output_dir=x | 'hydra.run.dir'
+train output_dir=x | hydra.run.dir=x
+train output=runA | hydra.run.dir=runA | model.output
+train output=softmax | 'model.output'
 train n_jobs=2 | 'threads'
 train data.columns=[a] | data=table data.drop=[COLUMN] | data.limit
 train data.drop=[id] | write data=table data.drop | did you mean
@@ -73,7 +75,7 @@ train optimizer.lr=0,1 | decimals have a point, optimizer.lr=0.1
 train learning_rate | 'optimizer.lr'
 train data=good.xlsx | data=table data.path=good.xlsx | allowed
 train data=good.h5 | save it as CSV | allowed
-train data=good.npy | by numpy.savez | allowed
+train data=good.npy | data=npy data.path=good.npy | allowed
 good.csv | the first word is a command
 epochs=5 | the first word is a command
 # values of other tools
@@ -100,7 +102,7 @@ train regularizer=[l2,dropot] | 'dropout'
 train stopping=early_stopping | 'patience'
 train stopping=null | 'none'
 train split=cv | 'kfold'
-train model=cnn | allowed: linear, logistic, mlp | did you mean
+train model=transformer | allowed: cnn, graph, linear | did you mean
 train model=perceptron | 'mlp'
 train metric=auc | 'roc_auc'
 train metrics=[f1_score] | 'f1'

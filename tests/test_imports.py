@@ -11,7 +11,7 @@ import nnlab
 ROOT = Path(nnlab.__file__).parent
 # Whoever stands in a line imports from lines above it, and from its own package.
 LAYERS = [
-    ("masking", "means", "frozen_dict"), ("suggestions", "paths", "interruption"), ("errors",),
+    ("masking", "means", "frozen_dict"), ("suggestions", "paths", "interruption", "yaml_errors"), ("errors",),
     ("untrusted", "plugins", "streams", "exclusive"), ("graph_file",),
     ("runtime", "declarations", "choices", "allowed"), ("commented_yaml",), ("defaults_lists",),
     ("catalogue",), ("as_python",), ("arguments",),

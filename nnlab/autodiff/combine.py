@@ -20,7 +20,7 @@ class Add(Box):
     formula: ClassVar[str] = "x₁ + x₂ + ..."
 
     def output_shape(self, *shapes):
-        return _common(shapes)
+        return common_shape(shapes)
 
     def fprop(self, ctx, *x):
         torch.add(x[0], x[1], out=ctx.y)
@@ -49,7 +49,7 @@ class Multiply(Box):
     formula: ClassVar[str] = "x₁ x₂"
 
     def output_shape(self, first, second):
-        return _common((first, second))
+        return common_shape((first, second))
 
     def fprop(self, ctx, a, b):
         ctx.x = (a, b)
@@ -164,7 +164,7 @@ class Concatenate(Box):
         first, axis = shapes[0], self.axis
         others = "behind the first number of each shape" if axis == 0 else f"elsewhere than along axis {axis}"
         if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) != 1 or len(shapes) < 2:
-            _common(shapes, others)
+            common_shape(shapes, others)
         return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
 
     def settle(self, ctx, *shapes):
@@ -204,7 +204,7 @@ def _refuse_axis(axis: int, shape: tuple[int, ...]) -> None:
         raise UserError(f"shape {shape} has no axis {axis}: axis 0 to {len(shape) - 1} are there")
 
 
-def _common(shapes, where: str = "") -> tuple[int, ...]:
+def common_shape(shapes, where: str = "") -> tuple[int, ...]:
     """The shape that all inputs have. Raises `UserError` if they differ, or if there is one input alone."""
     if len(shapes) < 2:
         raise UserError("it takes two inputs or more")

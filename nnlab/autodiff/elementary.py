@@ -1,7 +1,7 @@
 """Elementary functions of each number, of which the gradients of activations consist: see `Box.vjp`.
 
 Each has a `vjp` of these boxes and `Multiply`, so a gradient can be differentiated again. Functions with a
-kink are in piecewise.py.
+kink are in piecewise.py. `Subtract`, and `Abs` of there, are boxes of networks too: |a - b| of two branches.
 """
 
 import math
@@ -11,16 +11,19 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box
-from nnlab.autodiff.combine import Multiply
+from nnlab.autodiff.combine import Multiply, common_shape
 from nnlab.hyperparameters import static
 
 
 @dataclass(frozen=True)
 class Subtract(Box):
-    """y = a - b; da = dy, db = -dy."""
+    """y = a - b, elementwise; da = dy, db = -dy."""
 
     name: ClassVar[str] = "subtract"
     formula: ClassVar[str] = "a - b"
+
+    def output_shape(self, first, second):
+        return common_shape((first, second))
 
     def fprop(self, ctx, a, b):
         return torch.sub(a, b, out=ctx.y)
@@ -34,6 +37,9 @@ class Subtract(Box):
 
     def reference(self, ctx, a, b):
         return a - b
+
+    def onnx(self, op, a, b):
+        return op.Sub(a, b)
 
 
 @dataclass(frozen=True)

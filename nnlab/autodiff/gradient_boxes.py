@@ -15,13 +15,12 @@ from nnlab.autodiff.elementary import (
     Plus,
     Power,
     Sin,
-    Subtract,
     Times,
 )
 from nnlab.autodiff.embedding import EmbeddingGradient
 from nnlab.autodiff.linear_maps import Linear, LinearTransposed, OuterProduct
 from nnlab.autodiff.objective import Constant, InnerProduct, LossBox, ScalarTimes
-from nnlab.autodiff.piecewise import Abs, NegativePart, Sign, Step
+from nnlab.autodiff.piecewise import NegativePart, Sign, Step
 from nnlab.autodiff.pooling_gradient import Repool, Unpool
 from nnlab.autodiff.reductions import (
     Repeat,
@@ -33,7 +32,7 @@ from nnlab.autodiff.reductions import (
 )
 
 _NORMAL = (NormalDensity, NormalDistribution)
-_ELEMENTARY = (Abs, Constant, Cos, Exp, NegativePart, OneMinus, Plus, Power, Sign, Sin, Step, Subtract, Times)
+_ELEMENTARY = (Constant, Cos, Exp, NegativePart, OneMinus, Plus, Power, Sign, Sin, Step, Times)
 _BATCH_MEANS = (BatchMean, BatchShare, RunningStatistic)
 _SUMS = (Sum, Repeat, SumExamples, RepeatExamples, SumChannels, RepeatChannels)
 _OF_OBJECTIVES = (InnerProduct, ScalarTimes, LossBox)

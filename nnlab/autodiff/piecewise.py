@@ -33,6 +33,9 @@ class Abs(Box):
     def reference(self, ctx, x):
         return x.abs()
 
+    def onnx(self, op, x):
+        return op.Abs(x)
+
 
 @dataclass(frozen=True)
 class Sign(Box):

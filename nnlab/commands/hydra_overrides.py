@@ -21,7 +21,7 @@ from nnlab.commands.quoting import quote_text, to_hydra_spelling
 from nnlab.errors import UserError, unknown
 from nnlab.plugins import COMBINABLE
 from nnlab.records.text import shell_word
-from nnlab.suggestions import dataset_for_file, hint
+from nnlab.suggestions import dataset_for_file, dataset_for_folder, hint
 
 MAX_RUNS = 5000  # of one -m
 MAX_OVERRIDE_LENGTH = 10_000  # characters: Hydra reads slowly
@@ -200,8 +200,8 @@ def _check_multirun(line: str, key: str, multirun: bool, group: bool) -> None:
 def data_overrides(word: str) -> str:
     """The overrides that load this data file or folder; "" if it is neither."""
     reader = dataset_for_file(word)
-    if not reader and "/" in word and Path(word).is_dir():
-        reader = "idx"  # whose four files lie in a folder
+    if not reader and Path(word).is_dir():
+        reader = dataset_for_folder(word) or ("idx" if "/" in word else "")
     if not reader:
         return ""
     return f"data={reader} {shell_word(f'data.path={word}')}"
@@ -225,6 +225,9 @@ def _check_name(group: str, choice: str, options: Options) -> None:
     names = options(group)
     if choice not in names and group == "data" and (data := data_overrides(choice)):
         raise UserError(f"unknown data '{choice}': a file or folder is {data}")
+    if choice not in names and group == "model" and choice.lower().endswith((".yaml", ".yml")):
+        written = shell_word(f"model.file={choice}")
+        raise UserError(f"unknown model '{choice}': a file of boxes is model=graph {written}")
     if choice not in names and not plugin_choices.offer(group, choice):
         raise unknown(group, choice, {*names, *plugins.names(group)})
 

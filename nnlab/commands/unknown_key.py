@@ -8,9 +8,11 @@ from functools import cached_property
 
 from omegaconf import DictConfig, OmegaConf
 
+from nnlab import declarations
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.nearest_key import choices_with, hint_for_other_choice
 from nnlab.errors import nearest
+from nnlab.records.text import shell_word
 from nnlab.suggestions import (
     EXTENSIONS_OF_DATA,
     as_hint,
@@ -21,6 +23,8 @@ from nnlab.suggestions import (
     suggested_key,
     with_users_number,
 )
+
+RUN_FOLDER_KEY = "hydra.run.dir"
 
 
 def unknown_key(key: str, config: DictConfig, value: object = None) -> str:
@@ -80,8 +84,15 @@ class UnknownKey:
 
     @cached_property
     def namesakes(self) -> list[str]:
-        """Keys with the same last word, `optimizer.lr` of `lr`."""
-        return [name for name in dotted_keys(self.config) if name.rpartition(".")[2] == self.leaf]
+        """Keys with the same last word, `optimizer.lr` of `lr`, that may have the value."""
+        names = (name for name in dotted_keys(self.config) if name.rpartition(".")[2] == self.leaf)
+        return [name for name in names if self._may_be_value_of(name)]
+
+    def _may_be_value_of(self, key: str) -> bool:
+        """Whether a word is among those of the key, or near to one: `output=runA` is no output map."""
+        words = [word for field in declarations.fields_of(key) for word in (*field.words, *field.plugins)]
+        is_word = isinstance(self.value, str) and self.value.isidentifier()
+        return not (words and is_word) or self.value in words or bool(near(self.value, words))
 
     @cached_property
     def other_tools_meaning(self) -> str | None:
@@ -145,6 +156,8 @@ class UnknownKey:
         """A hint for a key of other tools, in any group, or the nnlab command that has the key."""
         if self.other_tools_meaning is None:
             return ""
+        if self.other_tools_meaning == RUN_FOLDER_KEY and isinstance(self.value, str) and self.value:
+            return f"; did you mean {shell_word(f'{RUN_FOLDER_KEY}={self.value}')}?"
         return self._of_another_command(self.other_tools_meaning) or as_hint(self.other_tools_meaning) or ""
 
     def _of_another_command(self, key: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+import shlex
 import stat
 import zlib
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from nnlab.errors import UserError, nearest, shortened
 from nnlab.runtime.machine import available_memory, in_bytes
+from nnlab.suggestions import dataset_for_folder
 
 # The share of the free memory that a file's content may take: training needs the rest for copies.
 CONTENT_MEMORY_SHARE = 2 / 3
@@ -51,8 +53,19 @@ def data_file(path: str | None, expected: str) -> Path:
     file = data_path(path, expected)
     kind = file_kind(file)
     if kind != "file":
-        raise UserError(f"data.path = '{path}' is a {kind}: write data.path={expected}")
+        other = other_reader(file) if kind == "folder" else ""
+        raise UserError(f"data.path = '{path}' is a {kind}: write data.path={expected}{other}")
     return file
+
+
+def other_reader(folder: Path, name: str = "") -> str:
+    """What to say of a folder that data=`name` does not read: which data set does, if one is known."""
+    reader = dataset_for_folder(str(folder))
+    if reader in (None, name):
+        return ""
+    holds = "images" if reader == "images" else "MNIST's format"
+    data = f"data={reader} data.path={shlex.quote(str(folder))}"
+    return f"; {shortened(str(folder))} holds {holds}, which are {data}"
 
 
 def file_kind(file: Path) -> str:

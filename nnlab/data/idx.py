@@ -17,6 +17,7 @@ from nnlab.data.files import (
     data_path,
     missing_file_error,
     open_decompressed,
+    other_reader,
     read_up_to,
     refuse_too_large,
 )
@@ -80,6 +81,8 @@ def _find_file(folder: Path, name: str) -> Path:
             return file
     if os.path.isfile(folder):
         raise UserError(f"data.path = '{folder}' is a file: write data.path=FOLDER, {EXPECTED_FOLDER}")
+    if other := other_reader(folder, Idx.name):
+        raise UserError(f"there is no file {folder / name}{other}")
     raise missing_file_error(folder / name)
 
 

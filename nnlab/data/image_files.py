@@ -17,8 +17,8 @@ import numpy as np
 from nnlab.data.files import open_regular, read_errors_as_user_errors
 from nnlab.errors import UserError, list_names
 from nnlab.runtime.devices import thread_count
+from nnlab.suggestions import IMAGE_EXTENSIONS
 
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 # Pillow reads many more, some by running other programs.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MOST_PIXELS = 2**26  # of an image: a small file may say any number of them

@@ -15,7 +15,7 @@ from nnlab.data.given_arrays import GIVEN_ARRAYS, read_example_arrays
 from nnlab.data.image_shapes import CHANNEL_AXES, NORMALIZED_PER, ExampleAxes, example_axes
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.data.npz_members import NpzArrays, open_npz
-from nnlab.errors import UserError, advise
+from nnlab.errors import UserError, advise, list_names, nearest
 from nnlab.hyperparameters import static
 
 # In fewer rows, two numbers may look like one-hot rows by chance.
@@ -55,6 +55,7 @@ class Npz(Data):
         path = data_file(self.path, "FILE, one of numpy.savez with arrays X and y")
         with open_npz(path) as arrays:
             x_name, y_name, x_test_name, y_test_name = _array_names(path, arrays.names)
+            _refuse_without(path, (x_name, y_name), arrays.names)
             x, y = self._read_pair(path, arrays, x_name, y_name)
             tests = [name for name in (x_test_name, y_test_name) if name in arrays]
             if len(tests) == 1:
@@ -137,6 +138,17 @@ def _array_names(path: Path, existing: list[str]) -> list[str]:
         if len(same_name) > 1:
             raise UserError(f"{path} has both {' and '.join(same_name)}: leave out or rename one of them")
     return [next(iter(same_name), name) for name, same_name in matches.items()]
+
+
+def _refuse_without(path: Path, needed: tuple[str, ...], existing: list[str]) -> None:
+    """Raise `UserError` if X or y is not there."""
+    for name in needed:
+        if name not in existing:
+            has = f"it has {list_names(existing, 6)}" if existing else "it has none"
+            hint = nearest(name, existing) if existing and "mean" in nearest(name, existing) else ""
+            raise UserError(
+                f"{path} has no array {name}: {has}; expected X and y, or X_train and y_train{hint}"
+            )
 
 
 def _advise_unused(path: Path, names: list[str]) -> None:

@@ -22,6 +22,7 @@ from nnlab.hyperparameters import Component, static
 from nnlab.models.perceptron import MOST_UNITS, NORMALIZATIONS
 from nnlab.models.settings import make
 from nnlab.plugins import lookup
+from nnlab.suggestions import hint_of_kind
 
 KEY = "model.blocks"
 WORDS = ("pool", "global_pool", "dropout")
@@ -145,8 +146,8 @@ def _block(written, place: int, settings: Mapping) -> Block:
     kinds = [cls for cls in BLOCKS.values() if cls.key in own or {cls.name: None} == own]
     if len(kinds) != 1:
         keys = [cls.key for cls in BLOCKS.values() if cls.key]
-        hint = nearest(next(iter(own)), keys, "keys") if own and not kinds else ""
-        said = f"{KEY}: block {place}, {described(written)}"
+        hint = _meant(next(iter(own)), keys) if own and not kinds else ""
+        said = f"{KEY}: block {place} ({described(written)})"
         raise UserError(f"{said}: expected one key of {', '.join(keys)}, and with it its settings{hint}")
     (cls,) = kinds
     if own in ({"dropout": None}, {"global_pool": None}):
@@ -155,6 +156,10 @@ def _block(written, place: int, settings: Mapping) -> Block:
     if cls is PoolBlock:
         defaults = {"size": settings["pool_size"]}
     return make(cls, {**defaults, **own}, f"{KEY}: block {place}", separator=": ")
+
+
+def _meant(name: str, keys: list[str]) -> str:
+    return hint_of_kind(Block.group, name, keys) or nearest(name, keys)
 
 
 def described(written) -> str:

@@ -74,9 +74,9 @@ class CNN(Model):
             try:
                 last = block.add(graph, last, counts)
             except UserError as e:
-                text = described(self.blocks[place - 1])
+                where = f"block {place} ({described(self.blocks[place - 1])})"
                 of = graph.nodes[last].shape
-                raise UserError(f"{KEY}: block {place}, {text}, of {of}: {e}{_signal_hint(shape)}") from e
+                raise UserError(f"{KEY}: {where} reads {of}: {e}{_signal_hint(shape)}") from e
         if len(graph.nodes[last].shape) > 1:
             last = graph.add("flatten", Flatten(), last)
         if not self.hidden and not counts["drop"]:  # so that regularizer.dropout has a place

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 
 from nnlab.allowed import type_options
 from nnlab.errors import UserError, nearest
 from nnlab.hyperparameters import Component
+from nnlab.suggestions import hint_of_kind
 
 OUTPUTS = "outputs"  # stands for the number of outputs that data and loss need
 
@@ -23,8 +24,7 @@ def make(cls: type[Component], settings: Mapping, key: str, outputs: int = 1, se
     what, types = f"{cls.group} '{cls.name}'", field_types(cls)
     for name in settings:
         if name not in types:
-            keys = nearest(name, types, "keys") if types else "; it has no keys"
-            raise UserError(f"{key}{separator}{name}: {what} has no such key{keys}")
+            raise UserError(f"{key}{separator}{name}: {what} has no such key{_meant(cls, name, types)}")
     for f in fields(cls):
         if f.default is MISSING and f.name not in settings:
             raise UserError(f"{key}: {what} needs {f.name}, as in {{box: {cls.name}, {f.name}: ...}}")
@@ -33,6 +33,14 @@ def make(cls: type[Component], settings: Mapping, key: str, outputs: int = 1, se
         return cls(**{name: outputs if is_count[name] else value for name, value in settings.items()})
     except UserError as e:
         raise UserError(re.sub(rf"^{cls.group}\.", f"{key}{separator}", str(e))) from e
+
+
+def _meant(cls: type[Component], name: str, names: Collection[str]) -> str:
+    """What was probably meant by a key: another tool's word for it, the nearest one, or the list of all."""
+    if not names:
+        return "; it has no keys"
+    names = {*names, "input"} if cls.group == "box" else names  # a line of a graph says what the box reads
+    return hint_of_kind(cls.group, name, names) or nearest(name, names)
 
 
 def field_types(cls: type[Component]) -> dict[str, tuple]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from nnlab.data.files import data_file, data_path
+from nnlab.data.files import data_file, data_path, other_reader
 from nnlab.errors import UserError, shortened
 
 EXPECTED_FILE = "FILE, a table: CSV, TSV, Parquet, Feather, JSON lines or Excel"
@@ -38,9 +38,10 @@ def _files_of(path) -> list[Path]:
     file = data_path(text, EXPECTED_FILE)
     if not GLOB_CHARACTERS.search(str(file)) or file.exists():
         if file.is_dir():
+            every = f"; for all its files, data.path='{shortened(text.rstrip('/'))}/*.csv' or the like"
             raise UserError(
-                f"data.path = '{shortened(text)}' is a folder: write data.path={EXPECTED_FILE}; for all its "
-                f"files, data.path='{shortened(text.rstrip('/'))}/*.csv' or the like"
+                f"data.path = '{shortened(text)}' is a folder: write data.path={EXPECTED_FILE}"
+                f"{other_reader(file) or every}"
             )
         return [data_file(text, EXPECTED_FILE)]
     matches = islice(glob.iglob(str(file), recursive=True), MOST_FILES + 1)
