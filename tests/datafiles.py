@@ -58,4 +58,30 @@ def write_table(folder):
     return {"path": str(folder / "mixed.csv"), "target": "left"}
 
 
-WRITERS = {"idx": write_idx, "csv": write_csv, "npz": write_npz, "table": write_table}
+def write_npy(folder):
+    random = np.random.default_rng(0)
+    np.save(folder / "inputs.npy", random.random((60, 4, 4), dtype=np.float32))
+    np.save(folder / "targets.npy", np.arange(60) % 3)
+    return {"path": str(folder / "inputs.npy"), "target": str(folder / "targets.npy")}
+
+
+def write_images(folder):
+    """Twenty grey pictures of each of three classes."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for number in range(60):
+        path = folder / "pictures" / "abc"[number % 3] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(256, size=(4, 4), dtype=np.uint8)).save(path)
+    return {"path": str(folder / "pictures")}
+
+
+WRITERS = {
+    "idx": write_idx,
+    "csv": write_csv,
+    "npz": write_npz,
+    "table": write_table,
+    "npy": write_npy,
+    "images": write_images,
+}

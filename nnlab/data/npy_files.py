@@ -70,10 +70,7 @@ class Npy(Data):
 
     def _pair(self, path: str, target: str) -> tuple[np.ndarray, np.ndarray]:
         """The inputs, mapped, and the targets, both (N, ...)."""
-        for key in (path, target):
-            if not getattr(self, key):
-                raise UserError(f"data.{key} = null: write data.{key}=FILE.npy, one of numpy.save")
-        x, y = (mapped_array(getattr(self, key), f"data.{key}") for key in (path, target))
+        x, y = self._mapped(path), self._mapped(target)
         if x.ndim < 2 or not x.size:
             raise UserError(f"{getattr(self, path)} has the shape {x.shape}, expected (examples, inputs)")
         if x.dtype.kind not in labels.NUMERIC_DTYPE_KINDS:
@@ -90,6 +87,13 @@ class Npy(Data):
         if y.dtype.kind != "U" or y.ndim == 2 or self.task == "regression":
             refuse_non_finite(Path(getattr(self, target)), "its array", y)
         return x, y
+
+    def _mapped(self, key: str) -> np.ndarray:
+        value = getattr(self, key)
+        if not value:
+            write = f"write data.{key}=FILE.npy, one of numpy.save"
+            raise UserError(f"data.{key} = {'null' if value is None else repr(value)}: {write}")
+        return mapped_array(value, f"data.{key}")
 
     def _refuse_mismatch(self, x: np.ndarray, test_x: np.ndarray) -> None:
         for what in ("shape", "dtype"):
