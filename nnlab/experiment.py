@@ -273,6 +273,7 @@ class Experiment(Component):
         names = self.regularizer.augmentations if augmentations is None else augmentations
         boxes = augmentation_boxes(names, graph, spec.shape, spec.layout.numbers)
         self._refuse_augmentations(boxes, spec)
+        self.refuse_strengths(spec)
         return graph.behind(boxes) if boxes else graph
 
     def advise(self, spec: DataSpec) -> None:
@@ -299,6 +300,19 @@ class Experiment(Component):
                 f"is a vector of {spec.inputs:,} numbers; allowed with it: {setting}=0, and "
                 f"regularizer.input_noise"
             )
+
+    def refuse_strengths(self, spec: DataSpec) -> None:
+        """Raise `UserError` for augmentation that leaves nothing of such images."""
+        if len(spec.shape) == 1:
+            return
+        side, size = max(spec.shape[1:]), " x ".join(map(str, spec.shape[1:]))
+        whole = {  # strength: (the largest that leaves something, what a larger one does)
+            "shift": (side - 1, f"moves images of {size} points by as much as they are large"),
+            "cutout": (2 * side - 2, f"covers the whole image, {size} points, wherever the square lies"),
+        }
+        for name, (most, does) in whole.items():
+            if (value := getattr(self.regularizer, name)) > most:
+                raise UserError(f"regularizer.{name} = {value} {does}; allowed here: 0 to {most}")
 
     def _model_graph(self, spec: DataSpec) -> Graph:
         loss, output = self.loss_for(spec), self.model.output

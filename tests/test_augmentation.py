@@ -189,3 +189,19 @@ def test_strengths_have_their_range(settings):
     (name,) = settings
     with pytest.raises(nnlab.UserError, match=f"regularizer.{name} = .*: expected"):
         nnlab.Regularizer(**settings)
+
+
+@pytest.mark.parametrize("name, most", [("shift", 7), ("cutout", 14)])
+def test_strengths_that_leave_nothing_of_an_image(name, most):
+    """The largest that is allowed leaves something of some image of 8 x 8, and one more of none."""
+    image = torch.rand(8, 8) + 1
+    box = {"shift": RandomShift(), "cutout": Cutout()}[name]
+    if name == "cutout":
+        assert changed(box, image, most).any() and not changed(box, image, most + 1).any()
+    with_strength = [replace(DIGITS, regularizer=nnlab.Regularizer(**{name: n})) for n in (most + 1, most, 0)]
+    spec = DIGITS.load().spec
+    with_strength[1].graph(spec)
+    message = f"regularizer.{name} = {most + 1} .*8 x 8.*0 to {most}"
+    for refuses in (lambda: with_strength[0].graph(spec), lambda: nnlab.fit(with_strength)):
+        with pytest.raises(nnlab.UserError, match=message):
+            refuses()

@@ -115,6 +115,7 @@ class Fit:
             spec = self.cache.load_data(e).spec
             e.loss_for(spec)
             refuse_metrics(e, spec)
+            e.refuse_strengths(spec)
         rows = self.cache.rows(experiments)
         for e in experiments:
             refuse_undefined(e, self.datasets[e.data], self.cache.folds(e))
