@@ -1,7 +1,7 @@
 """Figure 1 of Ioffe and Szegedy 2015: accuracy, and what goes into a sigmoid of the last hidden layer.
 
     python scripts/batch_norm.py                                         # digits, 50 epochs
-    python scripts/batch_norm.py data=idx data.path=FOLDER epochs=56     # MNIST, some 50,000 steps
+    python scripts/batch_norm.py data=idx data.path=FOLDER epochs=66     # MNIST, some 50,000 steps
     python scripts/batch_norm.py picture=batch_norm.png                  # draws the figure, too
 
 The experiment is lecture/batch_norm, with batch normalisation and without; other words are its settings.
