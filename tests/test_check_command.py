@@ -156,6 +156,15 @@ HEALTHY = Outcome(rows=3, diverged=0, epochs=50, first_loss=1.6, last_loss=0.01,
     (dict(error=0.9),
      "the validation error is no better than chance; find out why: nnlab check only=data a=1"),
     (dict(error=0.8), None),
+    (dict(error=0.9, first_loss=1.6, second_loss=2.5, lower_rate=0.02),
+     "the validation error is no better than chance, and the training loss was 2.5 at first; "
+     "try optimizer.lr=0.02, or find out why: nnlab check only=rates a=1"),
+    (dict(error=0.9, first_loss=105.0, second_loss=2.3, last_loss=2.3, chance_loss=2.3, val_loss=2.3),
+     "the validation error is no better than chance, and the training loss was 105 at first; "
+     "find out why: nnlab check only=rates a=1"),
+    (dict(last_loss=2.0, second_loss=2.5, error=0.88),
+     "the training loss did not fall, and was 2.5 at first; find out why: nnlab check only=rates a=1"),
+    (dict(first_loss=1.6, second_loss=9.0), None),  # it has recovered
 ], ids=str)  # fmt: skip
 def test_what_is_proposed(changes, proposal):
     assert propose_check(Outcome(**vars(HEALTHY) | changes), "nnlab train a=1") == proposal
@@ -183,7 +192,7 @@ def test_an_outcome_is_read_from_the_records():
         course.record(Record(epoch, np.array(rows), metrics, np.array(improved), ended))
     assert course.outcome(Chance(0.9, 0.1, 2.3)) == Outcome(
         3, 1, 3, first_loss=2.5, last_loss=0.75, error=pytest.approx(0.3), chance=0.9, margin=0.1,
-        val_loss=pytest.approx(0.2), chance_loss=2.3,
+        val_loss=pytest.approx(0.2), chance_loss=2.3, second_loss=1.0,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ MIN_EPOCHS = 3  # nothing is proposed after fewer
 FLAT_LOSS_RATIO = 0.99  # of the first epoch's training loss
 FAR_BELOW_CHANCE = 0.5  # of the chance error: a flat loss is fine if the error is below that
 AT_CHANCE = 0.98  # of the chance error, or loss
+RISEN_LOSS_RATIO = 1.05  # of the first epoch's training loss, in the second
+FAR_ABOVE_CHANCE = 2.0  # of the chance loss: steps that were too large have thrown the weights far off
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Outcome:
     val_loss: float = math.nan  # the smallest of all epochs
     chance_loss: float = math.nan  # the loss of the best constant prediction; NaN in regression
     measure: str = "error"  # or RMSE
-    lower_rate: float | None = None  # a learning rate to try if it diverged
+    lower_rate: float | None = None  # a learning rate to try if this one is too large
+    second_loss: float = math.nan  # training loss of the second epoch
 
     @property
     def at_chance(self) -> bool:
@@ -52,12 +55,25 @@ class Outcome:
             and not self.last_loss < AT_CHANCE * self.chance_loss
         )
 
+    @property
+    def early_loss(self) -> float:
+        """The larger training loss of the first two epochs."""
+        return float(np.fmax(self.first_loss, self.second_loss))
+
+    @property
+    def thrown_off(self) -> bool:
+        """Whether the training loss rose in the first two epochs, or was far above chance there; and has not
+        come down below chance since."""
+        rose = self.second_loss > RISEN_LOSS_RATIO * self.first_loss
+        came_down = self.last_loss < AT_CHANCE * self.chance_loss
+        return (rose or self.early_loss > FAR_ABOVE_CHANCE * self.chance_loss) and not came_down
+
 
 class OutcomeRecorder:
     """Collects the records of a run for its `Outcome`."""
 
     def __init__(self, rows: int):
-        self.first_loss, self.last_loss = np.full((2, rows), np.nan)  # training losses
+        self.first_loss, self.second_loss, self.last_loss = np.full((3, rows), np.nan)  # training losses
         self.error = np.full(rows, np.nan)  # of the best epoch of each row
         self.loss = np.full(rows, np.nan)  # the smallest of all epochs
         self.diverged = np.zeros(rows, bool)
@@ -68,6 +84,8 @@ class OutcomeRecorder:
         rows, loss, best = record.rows, record.metrics["train_loss"], record.improved
         self.epochs = max(self.epochs, record.epoch)
         self.first_loss[rows] = np.where(np.isnan(self.first_loss[rows]), loss, self.first_loss[rows])
+        if record.epoch == 2:
+            self.second_loss[rows] = loss
         self.last_loss[rows] = loss
         kind = "val" if "val_loss" in record.metrics else "train"
         self.error[rows[best]] = record.metrics[f"{kind}_error"][best]
@@ -90,6 +108,7 @@ class OutcomeRecorder:
             chance_loss=chance.loss,
             measure=chance.measure,
             lower_rate=lower_rate,
+            second_loss=mean_of_finite(self.second_loss[finite]),
         )
 
 
@@ -116,7 +135,7 @@ def propose_check(run: Outcome, command: str) -> str | None:
         return None
     symptom, rung = problem
     check = command.replace("nnlab train", f"nnlab check only={rung}", 1)
-    if run.diverged and rung == "rates" and run.lower_rate:
+    if rung == "rates" and run.lower_rate:
         return f"{symptom}; try optimizer.lr={run.lower_rate:g}, or find out why: {check}"
     return f"{symptom}; find out why: {check}"
 
@@ -128,10 +147,13 @@ def _problem(run: Outcome) -> tuple[str, str] | None:
         return f"{rows} diverged", "rates"
     if run.epochs < MIN_EPOCHS:
         return None
+    early = f"was {run.early_loss:.3g} at first"
     if run.flat and run.error > FAR_BELOW_CHANCE * run.chance:
-        return "the training loss did not fall", "[start,subset]"
+        symptom = "the training loss did not fall"
+        return (f"{symptom}, and {early}", "rates") if run.thrown_off else (symptom, "[start,subset]")
     if run.at_chance:
-        return f"the validation {run.measure} is no better than chance", "data"
+        symptom = f"the validation {run.measure} is no better than chance"
+        return (f"{symptom}, and the training loss {early}", "rates") if run.thrown_off else (symptom, "data")
     return None
 
 
