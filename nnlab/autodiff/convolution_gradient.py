@@ -93,7 +93,7 @@ class ConvolutionTransposed(Box):
     """X = the gradient of `convolution` by its input, of inputs Y and W, in `shape`, that of its input."""
 
     name: ClassVar[str] = "convolution_transposed"
-    formula: ClassVar[str] = "W' * y"
+    formula: ClassVar[str] = "W' * y, back through W"
     convolution: Box
     shape: tuple[int, ...] = static(low=1)
 
@@ -139,7 +139,7 @@ class ConvolutionKernels(Box):
     """W = the gradient of `convolution` by its kernels, of inputs Y and X: a sum over the examples."""
 
     name: ClassVar[str] = "convolution_kernels"
-    formula: ClassVar[str] = "y * x"
+    formula: ClassVar[str] = "Σ y x, over places, examples"
     output_per_example: ClassVar[bool | None] = False
     convolution: Box
 

@@ -119,7 +119,7 @@ class OuterProduct(Box):
     """W = y x', of inputs y and x: the sum over the examples of each one's outer product."""
 
     name: ClassVar[str] = "outer_product"
-    formula: ClassVar[str] = "y x'"
+    formula: ClassVar[str] = "Σ y x', over examples"
     output_per_example: ClassVar[bool | None] = False
 
     def output_shape(self, y, x):

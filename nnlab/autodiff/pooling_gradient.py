@@ -41,7 +41,7 @@ class Unpool(Box):
     """
 
     name: ClassVar[str] = "unpool"
-    formula: ClassVar[str] = "y, where x was taken"
+    formula: ClassVar[str] = "y to what the pool took, else 0"
     pool: Box
     stream: str = static("")
 
@@ -78,7 +78,7 @@ class Repool(Box):
     """L d for the pooling `pool` of x, of inputs d and x: of d what `pool` takes of x."""
 
     name: ClassVar[str] = "repool"
-    formula: ClassVar[str] = "d, where x is taken"
+    formula: ClassVar[str] = "of d what the pool takes of x"
     pool: Box
     stream: str = static("")
 

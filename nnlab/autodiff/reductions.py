@@ -140,7 +140,7 @@ class SumChannels(Box):
     """
 
     name: ClassVar[str] = "sum_channels"
-    formula: ClassVar[str] = "Σ x of each channel"
+    formula: ClassVar[str] = "Σ x, over places, examples"
     output_per_example: ClassVar[bool | None] = False
     ones: int = static(low=1)
 

@@ -24,7 +24,8 @@ DARK = {
 
 def style_sheet(dark: bool) -> str:
     """CSS for the classes of a picture; with `dark` for dark screens too."""
-    rules = [
+    rules = [  # the root of a file of its own heeds no max-width
+        ".nnlab-graph{max-width:100%;height:auto}:root.nnlab-graph{width:min(100%,var(--width))}",
         ".nnlab-graph text{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;"
         "font-size:10.5px}",
         ".nnlab-graph .name,.nnlab-graph .title,.nnlab-graph .heading{font-size:12px;font-weight:600}",

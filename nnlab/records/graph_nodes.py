@@ -16,8 +16,9 @@ from nnlab.experiment import Experiment
 from nnlab.regularizers import Regularizer
 
 SHOWN_FIRST = ("units", "kernel", "size")  # fields that are shown even where they have their default
-# `activation` is the one that follows, for the initial weights; `slots` may be thousands of characters.
-HIDDEN_FIELDS = ("activation", "stream", "slots")
+# `activation` is the one that follows, for the initial weights; `slots` may be thousands of characters;
+# `ones` is in the shape.
+HIDDEN_FIELDS = ("activation", "stream", "slots", "ones")
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,8 @@ def _settings_text(box: Box, site: Site) -> str:
         if isinstance(value, str) and value in site.columns:  # a rate, by the name of its column
             words.append(f"{field.name} {float(site.columns[value].mean()):g}")
         elif field.name in HIDDEN_FIELDS or value == field.default and field.name not in SHOWN_FIRST:
+            continue
+        elif isinstance(value, Box) and box.name.startswith(value.name):  # `convolution_kernels` says it
             continue
         elif field.name in ("units", "loss") or isinstance(value, Box):  # what they are needs no word
             words.append(getattr(value, "name", str(value)))

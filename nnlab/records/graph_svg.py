@@ -23,7 +23,7 @@ LINE, SMALL_LINE = 16.0, 14.0  # points from a line of text to the next
 PADDING = 9.0
 CHIP_HEIGHT, CHIP_SPACE = 18.0, 3.0
 MARGIN, STAGE_SPACE, TITLE_HEIGHT = 16.0, 34.0, 24.0
-MOST_CHARACTERS, MOST_SMALL_CHARACTERS = 30, 44  # of the name in a box, and of a line below it
+MOST_CHARACTERS, MOST_SMALL_CHARACTERS = 36, 44  # of the name in a box, and of a line below it
 BROKEN_CHARACTERS = 24  # longer settings take several lines, broken behind commas
 ARROW = 6.0
 LONGEST_LINE = 4  # columns that a line of a gradient passes; what comes from farther is named instead
@@ -87,6 +87,7 @@ def graph_svg(graph: ShownGraph, dark: bool = True, name: str = "graph") -> str:
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" class="nnlab-graph" viewBox="0 0 {number(width)} '
         f'{number(height)}" width="{number(width)}" height="{number(height)}" role="img" '
+        f'style="--width:{number(width)}px" '
         f'aria-labelledby="{name}-title {name}-desc">',
         f'<title id="{name}-title">{escape(graph.title)}</title>',
         f'<desc id="{name}-desc">{escape(_description(graph))}</desc>',
