@@ -81,6 +81,8 @@ class Field:
         number += "text" * ("str" in self.types and self.types != ("str",) and "choices" not in self.range)
         words = ", ".join(self.words) + "; or a list of them" * self.listed
         if any(t.startswith("dict[") for t in self.types):
+            if not words and not number:
+                return "{NAME: value, ...}"
             return f"{words}, or {{NAME: {number or 'value'}, ...}}"
         return f"{number}, or {words}" if number and words else number or words
 
@@ -145,6 +147,19 @@ def _modules_of(group: str) -> tuple[_Module, ...]:
     either, _, tail = rest.partition("}")
     patterns = [head + name + tail for name in either.split(",")]
     return tuple(_module(file) for one in patterns for file in sorted(PACKAGE_FOLDER.glob(one)))
+
+
+@cache
+def box_declarations() -> dict[str, Declaration]:
+    """Every box of autodiff/boxes.py by its name, in alphabetical order."""
+    table = _module(PACKAGE_FOLDER / "autodiff" / "boxes.py")
+    classes = []
+    for definition in map(table.find_definition, table.imports):
+        module, name = definition
+        is_class = name in module.classes
+        classes += [definition] if is_class else _value(module.constants[name].generators[0].iter, module)
+    named = {_attribute(*definition, "name"): _declaration(*definition) for definition in classes}
+    return dict(sorted(named.items()))
 
 
 def takes_integer(key: str) -> bool:

@@ -25,7 +25,9 @@ class Convolution(Box):
 
     X (K, C, H, W, B), W (K, units, C / groups, kh, kw), b (K, units, 1, 1); or X (K, C, L, B) with kernels
     (units, C / groups, k). A kernel, stride, padding or dilation is one number for both axes, or two. "same"
-    pads such that there are ceil(H / s) outputs. With groups, each of so many parts of the channels gives as
+    pads such that there are ceil(H / s) outputs; if the zeros are odd in number, the one more is at the end:
+    kernel 5 at stride 2 has 1 before and 2 after an even H, as TensorFlow has it (padding=2 in torch has 2
+    and 2, and other outputs). With groups, each of so many parts of the channels gives as
     many parts of the units, and C groups are a depthwise convolution.
 
     With P the patches of X, a column (C kh kw) for each output and example, that is Y = W P + b, and

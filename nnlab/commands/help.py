@@ -20,6 +20,7 @@ from string import Template
 
 from nnlab import declarations
 from nnlab.catalogue import COMBINABLE, HYDRA_FOLDER_KEYS, Catalogue, Key, hydra_folder_keys
+from nnlab.commands.box_help import box_page
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.nearest_key import topic_meant
 from nnlab.commented_yaml import read
@@ -28,6 +29,7 @@ from nnlab.paths import CONFIG_DIR
 
 PAGE_WIDTH = 79  # characters of a line
 MEANING_COLUMN = 28  # the column in which the meaning of a key begins
+BOXES_KEY = "model.boxes"  # what it may have, its page lists
 WHOLE_FILE_GROUPS = ("experiment", "space")  # groups whose choices are shown as the whole file
 
 
@@ -50,10 +52,16 @@ def _topic(catalogue: Catalogue, word: str) -> str:
     keys = catalogue.all_keys()
     if word in hydra_folder_keys(catalogue.command):
         return _row(f"{word}=", HYDRA_FOLDER_KEYS[word])
+    if word == BOXES_KEY:
+        return _boxes(catalogue)
     matching_keys = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
     if not matching_keys:
         raise UserError(f"--help: no group and no key is called '{word}'{topic_meant(word, catalogue)}")
     return _key_rows(catalogue, matching_keys)
+
+
+def _boxes(catalogue: Catalogue) -> str:
+    return _key_rows(catalogue, [catalogue.choice_keys("model", "graph")[BOXES_KEY]]) + box_page(_row)
 
 
 def _group(catalogue: Catalogue, group: str) -> str:
@@ -72,7 +80,8 @@ def _choice(catalogue: Catalogue, group: str, name: str) -> str:
     if group in WHOLE_FILE_GROUPS and file is not None:
         lines = _settings_as_overrides(file.settings)
         return title + "".join(_wrapped(line) + "\n" for line in lines)
-    return title + (_key_rows(catalogue, keys.values()) or "  It has no keys.\n")
+    boxes = box_page(_row) if f"{group}.boxes" == BOXES_KEY and f"{group}.boxes" in keys else ""
+    return title + (_key_rows(catalogue, keys.values()) or "  It has no keys.\n") + boxes
 
 
 def _file_header(catalogue: Catalogue, group: str, name: str) -> str:

@@ -25,7 +25,7 @@ from nnlab.models.settings import field_types, make
 
 @dataclass(frozen=True)
 class GraphModel(Model):
-    """Any directed acyclic graph of boxes, by their names: nnlab/models/graph_lines.py has the notation.
+    """Any directed acyclic graph of boxes, by their names: docs/boxes.md has the notation, and every box.
 
     `file` says where the boxes were read from, once, by the command: a run folder has them all.
 
