@@ -67,6 +67,23 @@ def test_the_table_adds_up(net, capsys, model):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("loss, right", [
+    ("cross_entropy", "p: built into the loss"),
+    ("squared_error", None),
+])  # fmt: skip
+def test_an_output_map_that_the_loss_has_built_in(net, capsys, loss, right):
+    net.write_text(
+        "boxes: {a: {box: affine, units: outputs}, d: {box: dropout}, b: {box: affine, units: outputs}, "
+        "p: {box: softmax}}"
+    )
+    assert run(*words_for("graph"), f"loss={loss}", "hydra.run.dir=g") == 0
+    lines = re.findall(r"^  left out +(.+)$", capsys.readouterr().out, re.M)
+    assert lines == ["d: without effect with these settings", *([right] if right else [])]
+    graph = json.loads((net.parent / "g" / "graph.json").read_text())
+    assert graph["left_out"] == ["d"] and graph["built_in"] == (["p"] if right else [])
+    assert ("p" in [node["name"] for node in graph["nodes"]]) is (right is None)
+
+
 def test_a_network_of_ones_own(net, capsys):
     assert run(*words_for("graph"), "hydra.run.dir=g") == 0
     screen = capsys.readouterr().out

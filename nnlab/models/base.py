@@ -17,6 +17,8 @@ class Model(Component):
     output        the map at the end of the network; `auto`: the one that the loss has built in, if any
     takes_layout  whether `graph` has an argument layout, an `InputLayout`: which inputs are numbers, which
                   plain, which slots of categories to embed. Other models get no slots
+    output_box    the name of the box that is its output map, if the user wrote one: where the loss has it
+                  built in, the network ends before it
     takes_images  whether places of an image are alike to it, as to a convolution; see `Data.for_images`
     """
 
@@ -24,6 +26,7 @@ class Model(Component):
     loss: ClassVar[str] = "auto"
     takes_layout: ClassVar[bool] = False
     takes_images = False
+    output_box: ClassVar[str | None] = None
     output = "auto"  # no annotation: as a field of MLP it must come after `hidden`
 
     def graph(self, shape: tuple[int, ...], outputs: int, output: str = "identity") -> Graph:

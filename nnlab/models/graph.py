@@ -65,6 +65,10 @@ class GraphModel(Model):
         last = self._lines[-1].cls if self._lines else Identity
         return last.name if last in OUTPUTS.values() and last is not Identity else "auto"
 
+    @property
+    def output_box(self) -> str | None:
+        return None if self.output == "auto" else self._lines[-1].name
+
     def title(self, inputs, outputs):
         count = len(self.boxes)
         return f"{self.name} of {count:,} box{'es' * (count != 1)}"

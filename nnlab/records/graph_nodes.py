@@ -68,7 +68,8 @@ class ShownGraph:
     """The nodes of a graph in order, and what it is for: its output and the loss of it, or with a gradient
     the objective and the gradients of the parameters.
 
-    `left_out` names the boxes that are the identity in this job, such as dropout with the rate 0.
+    `left_out` names the boxes that are the identity in this job, such as dropout with the rate 0; `built_in`
+    the output map that the user wrote, where the loss has it built in.
     """
 
     title: str
@@ -77,6 +78,7 @@ class ShownGraph:
     outputs: tuple[str, ...]
     loss: str
     parameter_count: int
+    built_in: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> ShownNode:
         return next(node for node in self.nodes if node.name == name)
@@ -104,6 +106,7 @@ def shown_graph(experiment: Experiment, spec: DataSpec, order: int = 0, title: s
     graph = without_identities(whole, site)
     kept = {node.name for node in graph.nodes}
     left_out = [node.name for node in whole.nodes if node.name not in kept]
+    written = experiment.model.output_box
     parts = [graph, *(gradient_graph(graph, loss, k) for k in range(1, order + 1))]
     return ShownGraph(
         title=title,
@@ -112,6 +115,7 @@ def shown_graph(experiment: Experiment, spec: DataSpec, order: int = 0, title: s
         outputs=tuple(parts[-1].nodes[n].name for n in parts[-1].outputs),
         loss=loss.name.replace("_", " ") + (f", with {loss.map} built in" if loss.map else ""),
         parameter_count=graph.parameter_count,
+        built_in=() if written is None or any(n.name == written for n in whole.nodes) else (written,),
     )
 
 

@@ -45,9 +45,13 @@ def total_lines(graph: ShownGraph) -> list[str]:
     text += f": {sum(counts):,} in all" * (len(counts) > 1)
     lines += labelled_lines("multiply-adds", text)
     lines += labelled_lines("loss", graph.loss)
-    if graph.left_out:
-        names = ", ".join(map(visible, graph.left_out))
-        lines += labelled_lines("left out", f"{names}: without effect with these settings")
+    reasons = (
+        (graph.left_out, "without effect with these settings"),
+        (graph.built_in, "built into the loss"),
+    )
+    for names, reason in reasons:
+        if names:
+            lines += labelled_lines("left out", f"{', '.join(map(visible, names))}: {reason}")
     return lines
 
 
