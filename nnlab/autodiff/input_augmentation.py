@@ -6,6 +6,7 @@ import math
 
 from nnlab.autodiff.augmentation import Augmentation, Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.graph import Graph
+from nnlab.errors import UserError, nearest
 
 OF_STRENGTH = {  # the box, and the name of its node; noise comes last: it is not moved, nor cut out
     "shift": (RandomShift, "input_shift"),
@@ -28,6 +29,8 @@ def augmentation_boxes(
     image = shape if len(graph.nodes[graph.input].shape) == 1 < len(shape) else ()
     boxes = {}
     for strength in strengths:
+        if strength not in OF_STRENGTH:
+            raise UserError(f"augmentations has {strength!r}{nearest(strength, OF_STRENGTH)}")
         box, name = OF_STRENGTH[strength]
         if box is Noise:
             boxes[name] = Noise(numbers=numbers if numbers < math.prod(shape) else None)
