@@ -10,11 +10,12 @@ import torch
 from networks import assert_near, one_thread  # noqa: F401
 
 import nnlab.autodiff
-from nnlab.autodiff.activations import ACTIVATIONS, sparsemax
+from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.dropout import DropConnect, Dropout
 from nnlab.autodiff.gradient_boxes import GRADIENT_BOXES
+from nnlab.autodiff.simplex import sparsemax
 from nnlab.testing import numeric
 
 
