@@ -247,3 +247,23 @@ def test_vectors_and_images_of_one_row_say_what_to_do(capsys):
     assert "data.channels=first makes a signal" in error and "[48]" in error
     error = command(capsys, "train", "data=npz", "data.path=image.npz", *CONV, code=2)
     assert "1 x 48" in error and "(N, 1, 48) with data.channels=first" in error
+
+
+def test_columns_of_a_text_file_are_pixels(capsys):
+    """As Kaggle has MNIST: the same network as of the images, and its predictions of such a file."""
+    digits = nnlab.Digits().load()
+    x, y = digits.x[:200].astype(int), digits.y[:200]
+    header = ",".join(["label", *(f"pixel{i}" for i in range(64))])
+    np.savetxt("train.csv", np.column_stack([y, x]), "%d", ",", header=header, comments="")
+    np.savez("train.npz", X=x.reshape(200, 1, 8, 8), y=y)
+    csv = ("data=csv", "data.path=train.csv", "data.target=label")
+    command(capsys, "train", *csv, "data.shape=[1,8,8]", *CONV, "hydra.run.dir=text")
+    command(capsys, "train", "data=npz", "data.path=train.npz", *CONV, "hydra.run.dir=array")
+    text, array = nnlab.load("text"), nnlab.load("array")
+    assert text.spec.shape == (1, 8, 8)
+    assert np.array_equal(text.predict_proba(x), array.predict_proba(x.reshape(200, 8, 8)))
+    command(capsys, "predict", "text", "data=train.csv", "output=a.csv")
+    for shape, size in (("[1,8,7]", "56 numbers"), ("[64]", "64 numbers"), ("[0,8]", "at least 1")):
+        error = command(capsys, "train", *csv, f"data.shape={shape}", *CONV, code=2)
+        assert "data.shape" in error and size in error
+    assert "data=csv takes data.shape" in command(capsys, "train", *csv, *CONV, code=2)

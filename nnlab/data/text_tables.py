@@ -20,6 +20,7 @@ from nnlab.data.csv_rows import allow_long_cells, read_rows
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.files import data_file, open_text
 from nnlab.data.headers import LINES_COMPARED, has_default_names, is_doubtful_header, is_header, may_be_header
+from nnlab.data.image_shapes import NORMALIZED_PER
 from nnlab.data.normalization import NORMALIZATION_NAMES
 from nnlab.errors import UserError, advise, nearest, shortened
 from nnlab.hyperparameters import static
@@ -35,6 +36,9 @@ class Csv(Data):
     header if it has no number, or if the other lines show that its numbers are names, as pandas writes them.
     Text in the target column is a class, as it is written; with `task: auto`, so are whole numbers with at
     most 20 values.
+
+    shape  of an example, where the columns in their order are its numbers: (1, 28, 28) for grey images,
+           (channels, length) for signals
     """
 
     name: ClassVar[str] = "csv"
@@ -43,8 +47,23 @@ class Csv(Data):
     target: str | int | None = static(None)
     task: str = static("auto", choices=labels.TASK_CHOICES)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
+    shape: tuple[int, ...] | None = static(None, low=1)
+    normalization_per: str = static("auto", choices=NORMALIZED_PER)
 
     def read(self):
+        dataset = self._read()
+        if self.shape is None:
+            return dataset
+        columns, size = dataset.x.shape[1], math.prod(self.shape)
+        if len(self.shape) not in (2, 3) or size != columns:
+            expected = "[channels,rows,columns] or [channels,length]"
+            raise UserError(
+                f"data.shape = {list(self.shape)}, {size:,} numbers: expected {expected} of the {columns:,} "
+                f"columns of {self.path} beside the target"
+            )
+        return replace(dataset, shape=self.shape)
+
+    def _read(self) -> Dataset:
         path = data_file(self.path, "FILE, one of numbers between commas, semicolons or tabs")
         with open_text(path) as file, allow_long_cells():
             lines = read_rows(path, file)

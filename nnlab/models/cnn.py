@@ -66,7 +66,8 @@ class CNN(Model):
             raise UserError(
                 f"model=cnn needs images (C, H, W) or sequences (C, L), and an example is {list(shape)}: "
                 f"data=digits, idx, images and mnist1d have them, and npz, npy and arrays (N, C, H, W), for "
-                f"which data.channels=first makes a signal of one channel of (N, L); for others model=mlp"
+                f"which data.channels=first makes a signal of one channel of (N, L); data=csv takes "
+                f"data.shape; for others model=mlp"
             )
         graph, counts = Graph(shape), Counter()
         last = graph.add("input_dropout", Dropout("input_dropout"), graph.input)
