@@ -29,7 +29,7 @@ def augmentation_boxes(
     image = shape if len(graph.nodes[graph.input].shape) == 1 < len(shape) else ()
     boxes = {}
     for strength in strengths:
-        if strength not in OF_STRENGTH:
+        if strength not in list(OF_STRENGTH):  # a list is compared, not hashed
             raise UserError(f"augmentations has {strength!r}{nearest(strength, OF_STRENGTH)}")
         box, name = OF_STRENGTH[strength]
         if box is Noise:
