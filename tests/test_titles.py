@@ -41,7 +41,7 @@ def test_a_title_says_what_the_model_is(model, words):
     (CNN(blocks=({"dropout": 0.2},), hidden=()), {"dropout", "dropconnect"}),
     (PLAIN, {"dropout", "input_dropout", "dropconnect"}),
     (DROPPING, set()),
-], ids=["mlp", "mlp without layers", "linear", "cnn", "cnn without layers", "graph", "graph with dropout"])  # fmt: skip
+], ids=["mlp", "mlp-flat", "linear", "cnn", "cnn-flat", "graph", "graph-dropout"])  # fmt: skip
 def test_a_rate_that_no_box_reads_is_advised_of(model, unread):
     rates = dict.fromkeys(("dropout", "input_dropout", "dropconnect"), 0.25)
     experiment = Experiment(data=Digits(), model=model, regularizer=Regularizer(**rates))
