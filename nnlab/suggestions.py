@@ -148,6 +148,8 @@ def dataset_for_file(path: str) -> str | None:
 def dataset_for_folder(folder: str) -> str | None:
     """The data set that reads a folder with such files: `images`, or `idx`, or None."""
     seen = 0
+    if "\0" in folder:  # no folder has such a name, and `os.walk` raises an error of its own
+        return None
     for _, folders, files in os.walk(folder):
         names = [name.lower() for name in files]
         if any("-idx3-ubyte" in name for name in names):

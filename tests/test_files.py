@@ -314,6 +314,8 @@ def test_files_that_are_no_npz(tmp_path):
     whole = (tmp_path / "a.npz").read_bytes()
     np.save(tmp_path / "b.npy", X)
     changed, one = whole[:99] + b"?" * 99 + whole[198:], (tmp_path / "b.npy").read_bytes()
-    for content in (b"", b"a,b\n", whole[:-40], changed, one):
+    for content in (b"", b"a,b\n", whole[:-40], changed):
         (tmp_path / "a.npz").write_bytes(content)
         assert_refused(data, "a.npz is not a file of numpy.savez")
+    (tmp_path / "a.npz").write_bytes(one)
+    assert_refused(data, "a.npz is a single array, of numpy.save: write data=npy")
