@@ -16,6 +16,7 @@ from nnlab.autodiff.activations import Identity
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Concatenate, Multiply
+from nnlab.autodiff.elementary import Subtract
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.data.dataset import Data, Dataset
@@ -149,7 +150,7 @@ class Between(Model):
 
     def graph(self, shape, outputs, output="identity"):
         graph = Graph(shape)
-        branches = 2 if isinstance(self.box, (Add, Concatenate, Multiply)) else 1
+        branches = 2 if isinstance(self.box, (Add, Concatenate, Multiply, Subtract)) else 1
         below = [graph.add(f"below{n}", Affine(12), graph.input) for n in range(branches)]
         if isinstance(self.box, Embedding):
             below = [graph.input]

@@ -19,6 +19,7 @@ from nnlab.autodiff.box import Box
 from nnlab.autodiff.combine import Add, Concatenate, Multiply, Slice
 from nnlab.autodiff.convolution import Convolution
 from nnlab.autodiff.dropout import DropConnect, Dropout
+from nnlab.autodiff.elementary import Subtract
 from nnlab.autodiff.embedding import Embedding
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.layer_norm import LayerNorm
@@ -27,6 +28,7 @@ from nnlab.autodiff.module import Module
 from nnlab.autodiff.network import Network
 from nnlab.autodiff.normalization import BatchNorm
 from nnlab.autodiff.periodic import PeriodicEmbedding
+from nnlab.autodiff.piecewise import Abs
 from nnlab.autodiff.pooling import AveragePool, GlobalAveragePool, L2Pool, MaxPool
 from nnlab.autodiff.reshaping import Flatten, Reshape
 from nnlab.autodiff.scale import Scale
@@ -170,6 +172,8 @@ MUTANTS: dict[type, dict] = {
     DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
     Concatenate: {"first sign": times(-1), "second missing": times(0, 1)},
+    Subtract: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
+    Abs: {"sign": times(-1), "factor 2": times(2), "no sign": no_derivative},
     Slice: {"sign": times(-1), "everywhere": everywhere},
     Scale: {"dx sign": times(-1), "ds sign": times(-1, 1), "ds factor": times(2, 1)},
     PeriodicEmbedding: {

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,8 @@ def test_its_weights_are_those_of_the_same_run_ended_there(tmp_path):
 def test_twice_is_at_once(arguments, tmp_path):
     process = started(tmp_path, *arguments) if arguments[0] == "train" else _check(tmp_path, arguments)
     for _ in range(4):
-        os.killpg(process.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):  # it may have ended at the second
+            os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.02)
     code, stderr = ended(process)
     assert code == 130 and stderr.strip().splitlines()[-1].startswith(f"nnlab {arguments[0]}: ")

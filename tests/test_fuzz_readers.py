@@ -136,7 +136,8 @@ def test_yaml_that_is_all_brackets(text, loader, tmp_path):
 def test_a_header_of_an_array_that_pythons_parser_trips_over(header, tmp_path):
     size = struct.pack("<H", len(header))
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
-        archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(80))
+        for name in ("X.npy", "y.npy"):
+            archive.writestr(name, b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(80))
     with pytest.raises(UserError, match="is not a file of numpy.savez, or it is damaged"):
         Npz(path=str(tmp_path / "x.npz")).read()
 

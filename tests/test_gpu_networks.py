@@ -67,12 +67,19 @@ def assert_same_passes(graph, **how):
             torch.testing.assert_close(there[name], numbers, msg=lambda m, n=name: f"{n}: {m}", **TOLERANCE)
 
 
-INPUTS = {"add": 2, "multiply": 2, "concatenate": 2}  # of a box in the table; one if nothing is said
+# Of a box in the table; one if nothing is said.
+INPUTS = {"add": 2, "multiply": 2, "concatenate": 2, "subtract": 2}
 ARGUMENTS = {"affine": {"units": 4}, "slice": {"start": 0, "stop": 4}}
-# Of numbers: inputs of an embedding are numbers of slots (test_embedding.py has it on a GPU).
-NUMERIC = sorted(set(BOXES) - {"embedding"})
-# Leaves have no examples, by which boxes with leaves of their own mix units; Concatenate changes their shape.
-OF_LEAVES = sorted(set(NUMERIC) - {"affine", "scale", "periodic", "concatenate"})
+# What reads images, takes a module, or has a buffer that is positive, is tried on a GPU by its contract
+# alone; inputs of an embedding are numbers of slots (test_embedding.py has it on a GPU).
+ELSEWHERE = {
+    "embedding", "module", "matrix_product", "convolution", "max_pool", "average_pool", "l2_pool",
+    "stochastic_pool", "global_average_pool", "random_shift", "random_flip", "cutout", "batch_norm",
+}  # fmt: skip
+NUMERIC = sorted(set(BOXES) - ELSEWHERE)
+# Leaves have no examples, by which boxes with leaves of their own mix units; others change their shape.
+OF_EXAMPLES = {"layer_norm", "flatten", "reshape", "noise"}
+OF_LEAVES = sorted(set(NUMERIC) - {"affine", "scale", "periodic", "concatenate"} - OF_EXAMPLES)
 
 
 def made(name: str):

@@ -22,7 +22,8 @@ from nnlab.training.population import initial_theta
 from nnlab.training.training import Training
 
 NO_PENALTIES = {
-    "proximal", "small", "dropout", "input_dropout", "dropconnect", "max_norm", "label_smoothing"
+    "proximal", "small", "dropout", "input_dropout", "dropconnect", "max_norm", "label_smoothing",
+    "shift", "flip", "cutout", "input_noise",
 }  # fmt: skip
 BASE = Experiment(
     data=Points(), model=MLP(hidden=(9,), activation="tanh"), optimizer=SGD(lr=0.3), batch_size=10,

@@ -22,6 +22,7 @@ from nnlab.data.files import data_file, open_text
 from nnlab.data.headers import LINES_COMPARED, has_default_names, is_doubtful_header, is_header, may_be_header
 from nnlab.data.image_shapes import NORMALIZED_PER
 from nnlab.data.normalization import NORMALIZATION_NAMES
+from nnlab.data.spec import MOST_ELEMENTS
 from nnlab.errors import UserError, advise, nearest, shortened
 from nnlab.hyperparameters import static
 
@@ -47,7 +48,7 @@ class Csv(Data):
     target: str | int | None = static(None)
     task: str = static("auto", choices=labels.TASK_CHOICES)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
-    shape: tuple[int, ...] | None = static(None, low=1)
+    shape: tuple[int, ...] | None = static(None, low=1, high=MOST_ELEMENTS)
     normalization_per: str = static("auto", choices=NORMALIZED_PER)
 
     def read(self):
