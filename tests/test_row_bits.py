@@ -25,6 +25,9 @@ from nnlab.optimizers.blocks import blocked_update
 from nnlab.runtime.threads import computing
 from nnlab.training.fit import Fit, fit
 
+# Random jobs have rates of dropout that a network without hidden layers does not read.
+pytestmark = pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")
+
 THREADS = (1, 2, 3, 8)
 MNIST = Experiment(data=blobs(420, 784, 10), model=MLP(hidden=(256, 256)), batch_size=128, epochs=2)
 

@@ -21,6 +21,9 @@ from nnlab.schedules import Cosine, HalveAndGoBack
 from nnlab.stopping import Patience
 from nnlab.training.fit import fit
 
+# Random jobs have rates of dropout that a network without hidden layers does not read.
+pytestmark = pytest.mark.filterwarnings("ignore::nnlab.errors.Advice")
+
 
 class Blobs(Data):
     """Classes or numbers from a few noisy bumps, of any size."""

@@ -26,6 +26,7 @@ BASE = Experiment(
     data=Points(), model=MLP(hidden=(7,), activation="tanh"), regularizer=Regularizer(), batch_size=10,
     epochs=EPOCHS, histograms=2, threads=1,
 )  # fmt: skip
+OF_IMAGES = ("shift", "flip", "cutout")
 PRUNED = {3: [1]}  # after epoch 3 row 1 is pruned
 
 
@@ -111,11 +112,24 @@ def test_stopping_rules(name):
     assert records
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", sorted(set(REGULARIZERS) - set(OF_IMAGES)))
 def test_regularizers(name):
-    assert_goes_on(
-        [replace(r, regularizer=varied(REGULARIZERS[name](), k)) for k, r in enumerate(rows_of(BASE))]
-    )
+    vectors = dict.fromkeys(OF_IMAGES, 0)
+    assert_goes_on([
+        replace(r, regularizer=replace(varied(REGULARIZERS[name](), k), **vectors))
+        for k, r in enumerate(rows_of(BASE))
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_augmentations(name):
+    """Three rows: without it, and of two strengths."""
+    strengths = {"shift": (0, 1, 2), "flip": (0.0, 0.3, 0.5), "cutout": (0, 2, 3)}[name]
+    images = replace(BASE, data=nnlab.Digits(limit=120), batch_size=40)
+    assert_goes_on([
+        replace(r, regularizer=Regularizer(**{name: strength}))
+        for r, strength in zip(rows_of(images), strengths, strict=False)
+    ])  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -164,6 +164,8 @@ def arrays_from(value) -> Arrays | None:
     """
     if isinstance(value, tuple) and len(value) in (2, 4):
         return Arrays(*value)
+    if isinstance(value, type):  # a class of data with a setting `shape` is not an array
+        return None
     if isinstance(value, Dataset) or hasattr(value, "shape") or isinstance(value, (list, tuple)):
         raise UserError(f"data = {short_repr(value)}: write nnlab.Arrays(x, y), inputs and targets")
     if isinstance(value, str) and ("." in value or "/" in value):
