@@ -17,7 +17,7 @@ import torch
 
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import LeafSlice
-from nnlab.checks.layers import activations, layers, slopes
+from nnlab.checks.flow import Flow, median
 from nnlab.checks.noise import draw_once
 from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, grade
@@ -27,8 +27,6 @@ from nnlab.training.training import Training
 
 PROBE_EXAMPLES, PROBE_STEPS = 256, 100
 MIN_BATCH_SIZE = 32  # of a network for which the budget is too small
-FLAT_SLOPE = 0.05  # of the largest derivative: below it a unit is saturated
-SLOPE_RANGE = 5.0  # the largest derivative is searched for between -5 and 5
 STUCK_WARN, STUCK_FAIL = 0.3, 0.6  # a standard normal input saturates 3% of tanh units, one of std 2 28%
 # Training saturates bounded units that have decided, so after it they may be stuck on more than half of the
 # examples; only bounded units have these limits.
@@ -83,45 +81,9 @@ class Probe:
         self.x, self.t = x[None], t[None].expand(len(theta), -1, -1)
 
     def measure(self) -> dict[str, dict]:
-        """Medians over rows. Per layer: the variance of its outputs over the examples, the RMS of the
-        gradient of an example's loss, and that of the weights. Per activation: the share of stuck units, and
-        whether it is bounded."""
-        z = self.network.fprop(self.x)
-        example_weights = self.x.new_full((1, 1, self.x.shape[2]), 1 / self.x.shape[2])
-        values = [None if v is None else v.clone() for v in self.network.values()]
-        gradients = self.network.bprop(self.loss.bprop(z, self.t, example_weights, out=torch.empty_like(z)))
-        measured = {"layers": {}, "activations": {}}
-        for n in layers(self.graph):
-            if n not in gradients:  # the layer has no path to the output
-                continue
-            measured["layers"][self.graph.nodes[n].name] = {
-                "variance": _median(values[n].var(-1).flatten(1).mean(1)),
-                "gradient": _median(_rms(gradients[n]) * self.x.shape[2]),
-                "weights": self._weight_rms(self.graph.nodes[n].name),
-            }
-        for n in activations(self.graph):
-            node, x = self.graph.nodes[n], values[self.graph.nodes[n].inputs[0]]
-            if x is None:
-                continue
-            # A box that passes on its input, such as identity, is not bound.
-            f = self.network.bound_boxes[n].fprop if n in self.network.bound_boxes else lambda x: x
-            grid = (
-                torch.linspace(-SLOPE_RANGE, SLOPE_RANGE, x[0].numel())
-                .to(x)
-                .view(1, *x.shape[1:])
-                .expand_as(x)
-            )
-            largest = slopes(f, grid).amax().clamp_min(FLAT_SLOPE)  # else no unit of a constant f were stuck
-            flat = (slopes(f, x) < FLAT_SLOPE * largest).to(x)
-            bounded = node.box.bounded
-            stuck_share = (flat if bounded else flat.flatten(2).amin(2)).flatten(1).mean(1)
-            measured["activations"][node.name] = {"stuck": _median(stuck_share), "bounded": bounded}
-        return measured
-
-    def _weight_rms(self, layer: str) -> float:
-        theta, prefix = self.training.population.state.theta, f"{layer}."
-        slices = [leaf_slice for name, leaf_slice in self.weights.items() if name.startswith(prefix)]
-        return max((_median(_rms(leaf_slice.view(theta))) for leaf_slice in slices), default=1.0)
+        """What flows through the rows now: see `Flow.measure`."""
+        theta = self.training.population.state.theta
+        return Flow.through(self.network, self.loss, theta, self.x, self.t).measure()
 
     def train(self, steps: int) -> dict[str, float]:
         """Train so many steps; per leaf of weights, the ratio |update| / |weights|, its median over the last
@@ -141,17 +103,7 @@ class Probe:
 def _relative_update(leaf_slice: LeafSlice, before: torch.Tensor, after: torch.Tensor) -> float:
     old, new = leaf_slice.view(before).flatten(1), leaf_slice.view(after).flatten(1)
     size = torch.linalg.vector_norm(old, dim=1).clamp_min(1e-30)
-    return _median(torch.linalg.vector_norm(new - old, dim=1) / size)
-
-
-def _rms(values: torch.Tensor) -> torch.Tensor:
-    """Root mean square of each row, in float64: squares of small gradients are 0 in float32."""
-    return values.flatten(1).double().square().mean(1).sqrt()
-
-
-def _median(values: torch.Tensor) -> float:
-    """The median over the rows, where NaN counts as infinite."""
-    return float(values.double().nan_to_num(torch.inf, posinf=torch.inf).median())
+    return median(torch.linalg.vector_norm(new - old, dim=1) / size)
 
 
 # ---- findings
