@@ -102,6 +102,7 @@ IMPORTED_LATE = {
         "comparison_data",
         "comparison_picture",
         "svg_shapes",
+        "stored_histograms",
         "sweep_tensorboard",
         "tensorboard",
     },

@@ -142,10 +142,12 @@ class EventFile:
 def tfrecord(data: bytes) -> bytes:
     """A record in TFRecord format: length, its checksum, the data, its checksum."""
     length = struct.pack("<Q", len(data))
-    return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
+    return (
+        length + struct.pack("<I", masked_checksum(length)) + data + struct.pack("<I", masked_checksum(data))
+    )
 
 
-def _masked(data: bytes) -> int:
+def masked_checksum(data: bytes) -> int:
     """CRC-32C, rotated right by 15 bits, plus a constant."""
     crc = 0xFFFFFFFF
     for byte in data:

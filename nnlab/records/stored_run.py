@@ -60,6 +60,7 @@ class StoredRun:
         run.settings, run.command          config.yaml; the command that repeats the run
         run.ended, run.summary, run.rows   of a finished run: summary.json and rows.json
         run.curves("val_loss")             (rows, epochs), NaN where a row did not train
+        run.histograms(row)[name]          by epoch, where histograms=N has recorded some
         run.weights[row][name]             from the best epochs
         run.normalizer[row][name]          how inputs and targets were normalised
         run.calibration[row][name]         what was fitted on validation examples, such as a temperature
@@ -157,6 +158,26 @@ class StoredRun:
         From the first training, or from the `refit`.
         """
         return self._curves.curve(name, refit)
+
+    @typed
+    def histograms(self, row: int = 0) -> dict:
+        """Name -> `StoredHistograms`, by epoch: of the row's parameters, `parameters/hidden1.weight`, and of
+        its boxes' outputs, `activations/relu1`. Of the first 20 rows, and empty without histograms=N."""
+        from nnlab.records.stored_histograms import read_histograms  # imports TensorBoard's messages
+        from nnlab.records.tensorboard import row_folders, row_names
+
+        if not self._has("rows"):
+            return read_histograms(self.path)
+        keys = [(r["seed"], r.get("repeat", 0), r.get("fold", 0)) for r in self.rows]
+        if not all(is_count(number) for key in keys for number in key):
+            raise UserError(f"'{self.path / 'rows.json'}': a seed, repeat or fold is not a whole number")
+        folders = row_folders(row_names(keys))
+        if not 0 <= row < len(folders):
+            raise UserError(f"row = {row}: '{self.path}' has histograms of the rows 0 to {len(folders) - 1}")
+        folder = self.path / folders[row]
+        if any(path.is_symlink() for path in (folder, folder.parent)):
+            raise UserError(f"'{folder}' is behind a link: nothing outside of the run's folder is read")
+        return read_histograms(folder)
 
     @property
     def weights(self) -> Mapping[int, dict[str, np.ndarray]]:

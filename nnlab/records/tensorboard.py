@@ -60,7 +60,8 @@ class TensorBoard:
                 self._run_file.graph(make_graph())
         if rows > 1:
             names = names or row_names([(row, 0, 0) for row in range(rows)])
-            self._row_files = [self._event_file(f"rows/{name}/", sizes)[0] for name in names[:ROW_FOLDERS]]
+            folders = row_folders(names)
+            self._row_files = [self._event_file(folder, sizes)[0] for folder in folders]
         if is_new and 0 < len(self._row_files) < rows:
             last = len(self._row_files) - 1
             self._run_file.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
@@ -182,6 +183,11 @@ def row_names(row_keys: list[tuple[int, int, int]]) -> list[str]:
             columns.append([f"{word}{number:0{width}d}" for number in numbers])
     names = ["_".join(words) for words in zip(*columns, strict=True)]
     return names if len(set(names)) == len(row_keys) else [f"row{i}" for i in range(len(row_keys))]
+
+
+def row_folders(names: list[str]) -> list[str]:
+    """The subfolders with the event files of the first rows, of these names."""
+    return [f"rows/{name}/" for name in names[:ROW_FOLDERS]]
 
 
 def _write_row(file: EventFile, record, metrics: dict, i: int) -> None:
