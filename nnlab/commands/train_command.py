@@ -207,7 +207,7 @@ def _make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Co
     metric = writer.experiment.metric
     return Console(
         writer.title, rows, epochs, writer.task, validates=validates, single_stack=trains_together,
-        metric=recorded_name(metric) if metric in METRICS else "",
+        metric=recorded_name(metric) if metric in METRICS else "", rate=writer.experiment.schedule.varies,
     )  # fmt: skip
 
 

@@ -10,23 +10,22 @@ import numpy as np
 from nnlab.means import mean_of_finite
 from nnlab.metrics import larger_is_better
 from nnlab.records.progress import EpochProgress
+from nnlab.records.progress_columns import ProgressColumns
 from nnlab.records.summary_text import summary_lines
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import (
-    error_name,
     format_duration,
     format_number,
     format_percent,
     metric_formatter,
     metric_label,
     shell_word,
-    short_label,
 )
 from nnlab.records.text_columns import command_lines, labelled_lines
 
 ERROR_METRICS = ("val_error", "train_error")
 PROGRESS_LINES = 10  # a line each tenth of the work, and one for the first epoch
-CELL_CHARACTERS = 10  # at most: 999/10000
+FEW_EPOCHS = 20  # up to which every epoch has a line
 LIVE_MIN_ELAPSED, LIVE_MIN_REMAINING = (
     0.3,
     1.0,
@@ -40,11 +39,12 @@ class Console:
             console.record(record)             each epoch
             console.close(summary, folder)
 
-    It prints the title, about ten lines of progress, and a summary; on a terminal also a live view below the
-    lines, unless the run is short. `task` is "classification" (errors are percentages) or "regression" (they
-    are RMSEs). Several rows are shown as means over those that train. Without validation sets (`validates` is
-    false) there are no columns for them. A `metric` that chooses the best epoch is shown instead of the
-    validation error.
+    It prints the title, about ten lines of progress (of few epochs, one for each), and a summary; on a
+    terminal also a live view below the lines, unless the run is short. `task` is "classification" (errors are
+    percentages) or "regression" (they are RMSEs). Several rows are shown as means over those that train.
+    Without validation sets (`validates` is false) there are no columns for them. A `metric` that chooses the
+    best epoch is shown instead of the validation error, and the learning `rate` if it changes; further curves
+    where a line has room for them.
 
     For several runs in `parallel`, a mean would say nothing: the number of runs that have ended is shown, and
     the best run so far. Where stacks train one after another (not `single_stack`), epochs would start again
@@ -53,15 +53,17 @@ class Console:
 
     def __init__(
         self, title: str, rows: int, epochs: int, task="classification", stream=None, validates=True,
-        parallel: ParallelRuns | None = None, single_stack: bool = True, metric: str = "",
+        parallel: ParallelRuns | None = None, single_stack: bool = True, metric: str = "", rate: bool = False,
     ):  # fmt: skip
         self.progress = EpochProgress(rows, epochs, metric)
-        self.metric = metric  # its name in records
+        self.metric, self.rate = metric, rate
         self.task, self.validates, self.parallel, self.single_stack = task, validates, parallel, single_stack
         self.terminal = Terminal(stream, self._view)
         self._print = self.terminal.line
+        self._lines = max(PROGRESS_LINES, epochs if epochs <= FEW_EPOCHS else 0)
         self._next_line_part, self._refit_announced = 0, False
         self._unprinted = None  # the latest record without a line
+        self._columns: ProgressColumns | None = None  # once a record says which curves there are
         self._shown_epoch = 0
         self.terminal.title(title)
 
@@ -76,10 +78,11 @@ class Console:
                 self._print("  refit: trained again, on the validation examples too")
             self._refit_announced = True
             return
-        if self.progress.row_epochs == 0:  # the very first record
+        is_first = self.progress.row_epochs == 0
+        self._take_in(record)
+        if is_first:
             self._print_header()
-        self.progress.record(record)
-        part = self.progress.part(PROGRESS_LINES)
+        part = self.progress.part(self._lines)
         self._unprinted = record
         all_ended = self.progress.training_count() == 0
         # Stacks may have one record each for an epoch; one line is enough.
@@ -91,13 +94,21 @@ class Console:
 
     def replay(self, record) -> None:
         """Take in a `Record` that was shown before the run was resumed."""
+        self._take_in(record)
+
+    def _take_in(self, record) -> None:
+        if not self._columns:
+            self._columns = ProgressColumns(
+                self.task, self.validates, self.progress.rows, self.metric, self.rate, record.metrics
+            )
+            self.progress.show(self._columns.names)
         self.progress.record(record)
 
     def resumed(self, epoch: int) -> None:
         """Say from where the run goes on, once all records before it are replayed."""
         self._print(f"  resumed after epoch {epoch}" if epoch else "  resumed in its first epoch")
         if self.progress.row_epochs:
-            self._next_line_part = self.progress.part(PROGRESS_LINES) + 1
+            self._next_line_part = self.progress.part(self._lines) + 1
             self._shown_epoch = self._epoch()
             self._print_header()
 
@@ -148,38 +159,20 @@ class Console:
                 line += f"  {self.parallel.describe(self.task)} so far"
             self._print(line)
             return
-        error = error_name(self.task)
-        done = "epoch" if self.single_stack else "done"
-        line = f"{done:>7}{'train loss':>14}{error:>10}"
-        if self.validates:
-            line += f"{'validation loss':>18}{short_label(self.metric) if self.metric else error:>10}"
-        if self.progress.rows > 1:
-            line += f"{'training':>11}"
-        self._print(f"{line}{'time':>10}")
+        self._print(self._columns.header("epoch" if self.single_stack else "done"))
 
     def _print_line(self) -> None:
         p, now = self.progress, self.progress.latest_means()
         self._shown_epoch = self._epoch()
-        time = f"{format_duration(p.seconds):>10}"
         if self.parallel:
-            runs = self.parallel
-            line = f"{p.fraction_done():>7.0%}{runs.ended(p):>14}{time}  {runs.best(p, self.task)}"
+            runs, time = self.parallel, format_duration(p.seconds)
+            line = f"{p.fraction_done():>7.0%}{runs.ended(p):>14}{time:>10}  {runs.best(p, self.task)}"
             self._print(line.rstrip())
             return
         done = f"{p.fraction_done():.0%}"
         if self.single_stack:
             done = f"{max(1, p.epochs_reached.min())}"
-        line = f"{done:>7}{format_number(now['train_loss']):>14}{self.error(now['train_error']):>10}"
-        if self.validates:
-            shown = self.metric or "val_error"
-            value = metric_formatter(shown, self.task)(now[shown])
-            line += f"{format_number(now['val_loss']):>18}{value:>10}"
-        if p.rows > 1:
-            trained = f"{now['rows']}/{p.rows}"
-            if len(trained) > CELL_CHARACTERS:  # the title has the total
-                trained = f"{now['rows']}"
-            line += f"{trained:>11}"
-        self._print(line + time)
+        self._print(self._columns.line(done, now, p.rows, p.seconds))
 
     def _should_show_live(self) -> bool:
         return (

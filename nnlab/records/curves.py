@@ -64,6 +64,11 @@ class Curves:
         """(rows, epochs): the learning rates, NaN where they are not known."""
         return self.values("lr")
 
+    def happened(self, name: str) -> np.ndarray:
+        """(rows, epochs) bool: where the schedule lowered the rate, `lr_lowered`, or `went_back`, after the
+        epoch; nowhere in old folders, which do not say it."""
+        return self.values(name) > 0
+
 
 def bands(values: np.ndarray) -> Bands:
     """Mean, 10% and 90% quantile of `values` (rows, epochs) over the rows with a finite number there."""

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nnlab.errors import visible
 from nnlab.means import mean_of_finite
+from nnlab.records.rate_text import format_rate
 from nnlab.records.text import error_name, format_duration, format_number, metric_formatter, short_label
 
 
@@ -56,6 +57,8 @@ def run_view(console, screen: Screen) -> Text:
         text.append(_pair(console, mean_of_finite(loss), mean_of_finite(error)), "green")
         text.append(f"   at epoch {np.median(epoch):.0f}", "dim")
         text.append(" (median)" if p.rows > 1 else "", "dim")
+    if console.rate:
+        text.append(f"\n  {'rate':<12}{format_rate(now['lr']):>10}")
     if p.rows > 1:
         _rows(text, p)
     return text

@@ -33,6 +33,13 @@ BEST_DOT = {
     "marker": "o", "markersize": 4.5, "markerfacecolor": CURVE_STYLES["val"][1], "markeredgecolor": "white",
     "markeredgewidth": 0.7,
 }  # fmt: skip
+# What a schedule did after an epoch: its name in records, words, and a mark.
+MARK = {"linestyle": "", "markeredgewidth": 0.9, "zorder": 7}
+EVENT_MARKS = {
+    "lr_lowered": ("rate lowered", MARK | {"marker": "v", "color": "#009E73", "markeredgecolor": "white"}),
+    "went_back": ("lowered, gone back", MARK | {"marker": "<", "color": "white", "markeredgecolor": BLACK}),
+}
+MARK_SIZE, SMALL_MARK_SIZE = 5, 3.5  # points, of one row and of several
 
 
 def with_default_style(draw):
@@ -93,13 +100,19 @@ def render_png(figure) -> bytes:
 
 
 def _learning_rate_panel(axes, curves: Curves) -> None:
-    """Plot the learning rate of each row."""
+    """Plot the learning rate of each row, and where it was lowered."""
     axes.plot(np.arange(1, curves.epochs + 1), curves.learning_rates.T, color=BLACK, linewidth=1.0, alpha=0.7)
     best = curves.best_epoch[curves.best_epoch > 0]
     if len(best):
         axes.axvline(np.median(best), color=GREY, linewidth=0.9, linestyle=":")
+    _mark_events(axes, curves, curves.learning_rates)
     scale_y_axis(axes, curves.learning_rates)
     _format_epoch_axis(axes, curves, "")
+    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="lower left", frameon=False, fontsize=7.5, labelcolor=BLACK, handlelength=0.8, borderpad=0
+        )
     axes.set_title("learning rate", fontsize=9, color=BLACK)
 
 
@@ -144,6 +157,8 @@ def _panel(
         axes.plot(epochs, b.mean, color=color, linestyle=line_style, linewidth=1.6, marker=dots,
                   markersize=3.5, zorder=zorder)  # fmt: skip
     _mark_best(axes, curves, values)
+    if curves.rows == 1:
+        _mark_events(axes, curves, values)
     scale_y_axis(axes, np.array(shown))
     _format_epoch_axis(axes, curves, label)
 
@@ -167,6 +182,22 @@ def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
     if len(rows) <= FEW_ROWS:
         best = curves.best_epoch[rows]
         axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **BEST_DOT)
+
+
+def _mark_events(axes, curves: Curves, values: np.ndarray) -> None:
+    """Mark on `values` (rows, epochs) after which epochs a schedule lowered the rate, and went back."""
+    for name, happened in events(curves).items():
+        rows, epochs = np.nonzero(happened)
+        label, mark = EVENT_MARKS[name]
+        size = MARK_SIZE if curves.rows == 1 else SMALL_MARK_SIZE
+        axes.plot(epochs + 1, values[rows, epochs], label=label, markersize=size, **mark)
+
+
+def events(curves: Curves) -> dict[str, np.ndarray]:
+    """The kinds of events that happened, each (rows, epochs) bool; of an epoch with both, going back."""
+    happened = {name: curves.happened(name) for name in EVENT_MARKS}
+    happened["lr_lowered"] &= ~happened["went_back"]
+    return {name: where for name, where in happened.items() if where.any()}
 
 
 def scale_y_axis(axes, shown: np.ndarray) -> None:

@@ -27,7 +27,7 @@ class EpochProgress:
 
     def __init__(self, rows: int, epochs: int, metric: str = ""):
         self.rows, self.epochs, self.metric = rows, epochs, metric
-        self.shown_metrics = (*SHOWN_METRICS, metric) if metric else SHOWN_METRICS
+        self.shown_metrics = (*SHOWN_METRICS, metric) if metric else SHOWN_METRICS  # see `show`
         self.epoch, self.seconds, self.row_epochs = 0, 0.0, 0
         self.epochs_done = np.zeros(rows, dtype=int)
         self.epochs_reached = np.zeros(rows, dtype=int)
@@ -37,6 +37,11 @@ class EpochProgress:
         self._started = None
         self._last_epoch = np.zeros(rows, dtype=int)  # that each row trained; 0 if none
         self._latest_metrics = np.full((rows, len(self.shown_metrics)), np.nan)  # the metrics of that epoch
+
+    def show(self, names) -> None:
+        """Before the first record: keep these metrics too."""
+        self.shown_metrics = tuple(dict.fromkeys([*self.shown_metrics, *names]))
+        self._latest_metrics = np.full((self.rows, len(self.shown_metrics)), np.nan)
 
     def record(self, record) -> None:
         """Take in a `Record`. This runs every epoch, so means are only computed when they are shown."""

@@ -12,6 +12,7 @@ from nnlab.records import equation_text
 from nnlab.records.curves import Curves
 from nnlab.records.graph_nodes import shown_graph
 from nnlab.records.graph_tensorboard import graph_def
+from nnlab.records.rate_course import RateCourse
 from nnlab.records.run_folder import SPLITS_FILE, TEST_PREDICTIONS_FILE, RunFolder
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
@@ -79,6 +80,7 @@ class RunWriter:
         self.folder_lost = False  # whether the folder was lost, so that `save_partial` made another
         self.folder, self.tensorboard = RunFolder(request.folder), None
         self.curves = Curves(len(self.rows)) if request.picture else None
+        self.rates = RateCourse(len(self.rows))
         if is_closed:
             self.folder.closed = True
             return
@@ -115,6 +117,7 @@ class RunWriter:
         # Curves end before the refit, which trains on the validation examples.
         if not part.refit:
             self.tensorboard.record(part)
+            self.rates.record(part)
             if self.curves:
                 self.curves.record(part)
         return part
@@ -123,6 +126,7 @@ class RunWriter:
         """Take in a record of this run that was written before it was resumed."""
         if not record.refit:
             self.tensorboard.replay(record)
+            self.rates.record(record)
             if self.curves:
                 self.curves.record(record)
 
@@ -159,6 +163,8 @@ class RunWriter:
         results = self._results()
         summary = {"title": self.title} | self.description
         summary |= describe_computation(self.fit) | summarize(results)
+        if rates := self.rates.summary(self.experiment.schedule.remedy):
+            summary["learning_rate"] = rates
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(equation_text.EQUATION_FILE, equation_text.to_json(self.equation))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from nnlab.metrics import is_unbalanced
+from nnlab.records.rate_text import idle_note, rate_lines
 from nnlab.records.text import format_number, metric_formatter, metric_label, metric_words, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
 from nnlab.training.results import MAIN_METRICS
@@ -23,6 +24,7 @@ def summary_lines(summary: dict, task: str) -> list[str]:
     width = label_width(shown, task)
     if "best_epoch" in summary:
         lines.append(f"  {'best epoch':<{width}}{_median_range(summary['best_epoch'])}")
+    lines += rate_lines(summary, width)
     tests = {name: metric for name, metric in shown.items() if name.startswith("test_")}
     lines += metric_lines({name: m for name, m in shown.items() if name not in tests}, task, width=width)
     calibration = summary.get("calibration", {})
@@ -135,6 +137,7 @@ def _undefined(summary: dict) -> dict[str, str]:
 
 def _notes(summary: dict, task: str) -> list[str]:
     lines = [*_row_lines(summary), *interval_lines(summary)]
+    lines += [f"  {line}" for line in wrap(idle_note(summary), NOTE_WIDTH)]
     if task == "regression" and summary["metrics"] and "loss_is" in summary:
         lines.append(f"  loss: {summary['loss_is']}; RMSE, MAE: in its own unit")
     if "weighted_by" in summary:

@@ -19,6 +19,8 @@ METRIC_TAGS = {
     "train_error": "error/train",
     "val_error": "error/validation",
     "lr": "learning_rate",
+    "lr_lowered": "schedule/lowered",
+    "went_back": "schedule/went_back",
     "grad_norm": "gradient_norm",
     "best_val_loss": "best/validation_loss",
     "best_val_error": "best/validation_error",

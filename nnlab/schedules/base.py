@@ -65,7 +65,9 @@ class Schedule(Component):
 
     group: ClassVar[str] = "schedule"
     goes_back: ClassVar[bool] = False
+    is_constant: ClassVar[bool] = False  # but for a warm-up
     metric: ClassVar[str] = ""  # what it observes, if that is one metric
+    remedy: ClassVar[str] = "stopping=patience ends such a run"  # where the rate became too small to matter
     _: KW_ONLY
     warmup: float = control(0.0, low=0)
 
@@ -92,6 +94,11 @@ class Schedule(Component):
     def scale(self, progress: Progress, state) -> np.ndarray:
         """The factor, broadcast to (K, S)."""
         raise NotImplementedError
+
+    @property
+    def varies(self) -> bool:
+        """Whether the rate changes during training."""
+        return not self.is_constant or self.warmup > 0
 
     @property
     def listens(self) -> bool:

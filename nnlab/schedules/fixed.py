@@ -17,6 +17,7 @@ class Constant(Schedule):
     """lr."""
 
     name: ClassVar[str] = "constant"
+    is_constant: ClassVar[bool] = True
 
     def scale(self, progress, state):
         return np.ones((len(progress.epochs), 1))

@@ -19,6 +19,10 @@ METRIC_CHOICES = ("val_loss", "val_error", *METRICS)
 class MetricRise(Schedule):
     """Base class of the schedules that lower the rate when a metric rises; `over` once it is too small."""
 
+    remedy: ClassVar[str] = (
+        "schedule.tolerance=1 lowers it only where the metric doubles, and schedule.stop_below=0.001 ends "
+        "such a run"
+    )
     factor: float = control(0.5, above=0, below=1)
     metric: str = static("val_loss", choices=METRIC_CHOICES)
     tolerance: float = control(1.0, low=0)
@@ -99,6 +103,7 @@ class ReduceOnPlateau(Schedule):
     """
 
     name: ClassVar[str] = "reduce_on_plateau"
+    remedy: ClassVar[str] = "schedule.min_factor=0.01 keeps it larger, and stopping=patience ends such a run"
     factor: float = control(0.1, above=0, below=1)
     patience: int = control(10, low=0, high=LARGEST_COUNT)
     threshold: float = control(1e-4, low=0, below=1)

@@ -38,6 +38,8 @@ class Record:
                      a refit, which trains on that set
         val_error    its error; likewise
         lr           learning rate of the epoch's last step
+        lr_lowered   of a schedule that watches validation: 1 where it lowered the rate after the epoch
+        went_back    of one that goes back: 1 where the row went back to the start of the epoch
         grad_norm    norm of the objective's gradient in the last step, before clipping
         penalty      lambda * Omega(theta) after the epoch
         small_weights  with regularizer.small: the share of weights no larger than that

@@ -105,13 +105,13 @@ class Training:
             interval = self.rows[0].experiment.histograms
             histograms = self.evaluator.histograms() if interval and epoch % interval == 0 else {}
             watched = population.watched_metrics(metrics)
-            go_back = population.update_schedule(epoch, watched)
+            go_back, events = self._observe_schedule(epoch, watched)
             improved = population.keep_best(epoch, metrics, go_back)
             self._go_back(go_back)
             stop = population.experiment.stopping.observe(population.stopping, watched)
             endings = find_endings(population, live, epoch, population.nonfinite(metrics) & ~go_back, stop)
             refit, nan = self.rows[0].refit > 0, np.full(len(population), np.nan)
-            recorded = metrics | dict.fromkeys(VALIDATION_METRICS, nan) if refit else metrics
+            recorded = metrics | dict.fromkeys(VALIDATION_METRICS, nan) if refit else metrics | events
             recorded = {name: values[live] for name, values in recorded.items()}
             histograms = {name: h.select(live) for name, h in histograms.items()}
             statuses = {row: ending.status for row, ending in endings.items()}
@@ -213,10 +213,28 @@ class Training:
     def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
         """(K, S) float64: the learning rate of every step of the chunk."""
         e, steps = self.population.experiment, np.arange(chunk.first, chunk.first + len(chunk.x))
-        epochs = np.maximum(e.epochs, epoch)[:, None]  # a row that has ended stays at its last one
-        progress = Progress(epoch, steps, self.batches.steps, epochs)
-        factor = e.schedule.rate(progress, self.population.schedule)
+        factor = e.schedule.rate(self._progress(epoch, steps), self.population.schedule)
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
+
+    def _progress(self, epoch: int, steps: np.ndarray) -> Progress:
+        epochs = np.maximum(self.population.experiment.epochs, epoch)[
+            :, None
+        ]  # an ended row stays at its last
+        return Progress(epoch, steps, self.batches.steps, epochs)
+
+    def _observe_schedule(self, epoch: int, watched) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Let the schedule observe an epoch: (K,) bool, the rows to take back; and, of one that watches
+        validation, where it lowered the rate and went back, as metrics (K,) of 0 and 1."""
+        schedule, population = self.population.experiment.schedule, self.population
+        if not schedule.listens or self.rows[0].refit:
+            return population.update_schedule(epoch, watched), {}
+        # The same step by the states before and after, so that a warm-up is no event.
+        last_step = self._progress(epoch, np.array([self.batches.steps - 1]))
+        before = schedule.rate(last_step, population.schedule)[:, 0]
+        go_back = population.update_schedule(epoch, watched)
+        lowered = schedule.rate(last_step, population.schedule)[:, 0] < before
+        back = {"went_back": go_back.astype(float)} if schedule.goes_back else {}
+        return go_back, {"lr_lowered": lowered.astype(float)} | back
 
     def _initialize(self, rows: list[Row]) -> tuple[Population, State | None]:
         """The population before its first step; and a copy of its state, if the schedule may go back."""
