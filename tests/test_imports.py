@@ -19,18 +19,18 @@ LAYERS = [
     ("autodiff", "data", "optimizers", "regularizers", "schedules", "stopping"),
     ("tables",), ("data.sources",), ("initializers", "losses", "models"), ("experiment",), ("training",),
     ("equation", "checks", "search"), ("testing",),
-    ("records",), ("prediction",), ("commands",), ("tab_files",), ("tab",), ("shells",), ("cli",),
-    ("__main__",),
+    ("records",), ("prediction",), ("report",), ("commands",), ("tab_files",), ("tab",), ("shells",),
+    ("cli",), ("__main__",),
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Who may import a library: a package or a module; everybody else does without it.
 KNOWN_BY = {
     "hydra": {"commands"},
     "omegaconf": {"commands"},
-    "optuna": {"search", "records"},  # records.report: its figures
+    "optuna": {"search", "report"},  # report.sweep_figures
     "rich": {"records"},
     "matplotlib": {"records"},
-    "plotly": {"records"},
+    "plotly": {"report"},
     "tensorboard": {"records", "commands"},
     "sklearn": {"data", "prediction", "tables"},  # prediction.estimators, tables.raw: n-grams
     "pyarrow": {"tables"},
@@ -88,6 +88,7 @@ IMPORTED_LATE = {
         "types",
         "unknown_cells",
     },
+    "nnlab.report": {"sweep_figures", "sweep_page"},
     "nnlab.records": {
         "check_picture",
         "events",
@@ -96,8 +97,6 @@ IMPORTED_LATE = {
         "graph_svg",
         "graph_tensorboard",
         "picture",
-        "report_figures",
-        "report_page",
         "run",
         "comparison_data",
         "comparison_picture",

@@ -15,11 +15,11 @@ from searches import IRIS, journal_trials, sweep, sweep_json, trials_csv
 
 from nnlab.experiment import Experiment
 from nnlab.records.graph_nodes import shown_graph
-from nnlab.records.report import ReportData, ReportRenderer
-from nnlab.records.report_figures import _decades, figures
-from nnlab.records.report_page import write_report
 from nnlab.records.sweep_tensorboard import ALL_TRIALS, BEST_TRIALS
 from nnlab.records.text import format_number, format_percent, metric_label
+from nnlab.report.renderer import ReportData, ReportRenderer
+from nnlab.report.sweep_figures import _decades, figures
+from nnlab.report.sweep_page import write_report
 from nnlab.search.domains import Choice, Interval
 from nnlab.search.optuna_conversion import to_distribution
 from nnlab.search.space import Space
@@ -28,8 +28,10 @@ from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 LR, L2 = "optimizer.lr=tag(log,interval(1e-4,1e-1))", "regularizer.l2=interval(0,0.01)"
 EVIL = "</script><script>alert(1)</script>"
 HEADINGS = [
+    "Commands",
     "Optimisation history", "Learning curves of the best trials", "Parallel coordinates", "Slices",
-    "Importance of the parameters", "The network of the best trial", "Trials",
+    "Importance of the parameters", "The network of the best trial",
+    "Trials",
 ]  # fmt: skip
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -78,11 +80,11 @@ def swept(tmp_path_factory):
 def test_the_page_has_every_heading(page, swept):
     for file in (page, swept / "report.html"):
         text = file.read_text()
-        assert re.findall(r"<h2>(.*?)</h2>", text) == HEADINGS
+        assert re.findall(r"<h2 .*?>(.*?)</h2>", text) == HEADINGS
     ours = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert sweep_json(swept)["best"]["command"] in html.unescape(ours)
     for row in trials_csv(swept):
-        assert f"<td>{row['trial']}</td><td>{row['state']}</td>" in ours
+        assert f"<td class=label>{row['trial']}</td><td class=label>{row['state']}</td>" in ours
 
 
 def test_nothing_is_loaded_from_anywhere(page):
@@ -95,7 +97,7 @@ def test_nothing_is_loaded_from_anywhere(page):
 def test_no_label_breaks_out(page):
     text = page.read_text()
     assert "</script><script>alert" not in text and "alert(1)" in text
-    assert text.count("<script>") == text.count("</script>") == 2
+    assert text.count("<script>") == 2 and text.count("</script>") == 3  # and one of data
     assert "<b>&amp;" not in text.replace("&lt;b&gt;&amp;amp;", "").split("<script>")[0]
 
 
@@ -213,7 +215,7 @@ def test_few_and_many_trials(trials, tmp_path):
 
 def test_a_front_is_drawn(tmp_path):
     write_report(tmp_path / "r.html", a_story(signs=(1, -1), objectives=("val_loss", "parameters")))
-    assert re.findall(r"<h2>(.*?)</h2>", (tmp_path / "r.html").read_text())[0] == "Pareto front"
+    assert re.findall(r"<h2 .*?>(.*?)</h2>", (tmp_path / "r.html").read_text())[1] == "Pareto front"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -226,10 +228,10 @@ def test_a_browser_draws_it(which, page, swept, tmp_path):
     process = subprocess.run(line, capture_output=True, text=True, timeout=120)
     dom = process.stdout
     figures = re.findall(r'id="figure(\d+)"', dom)
-    # The table of trials is one of the headings, and so is the network, an SVG.
-    assert len(figures) == len(HEADINGS) - 2, process.stderr[-2000:]
-    for part in re.split(r'<div class="figure', dom)[1:]:  # what plotly made of each figure
-        drawn = part.split("<h2>")[0]
+    # Others of the headings are of commands, of the network, an SVG, and of the table of trials.
+    assert len(figures) == len(HEADINGS) - 3, process.stderr[-2000:]
+    for part in re.split(r'<div class="plot js-plotly-plot"', dom)[1:]:  # what plotly made of each figure
+        drawn = part.split("<h2")[0]
         assert 'class="main-svg"' in drawn and drawn.count("<path") > 2
 
 

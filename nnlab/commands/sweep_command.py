@@ -18,11 +18,11 @@ from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.sweep_writer import SweepWriter
 from nnlab.commands.winner import UNFINISHED_FOLDER, Winner, train_winner
 from nnlab.errors import say
-from nnlab.records.report import REPORT_FILE, ReportRenderer, insert_winner
 from nnlab.records.sweep_console import SweepConsole
 from nnlab.records.sweep_folder import SweepFolder
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
+from nnlab.report.renderer import REPORT_FILE, ReportRenderer, insert_winner
 from nnlab.search.sweep import AllTrialsFailed, BatchStarted
 from nnlab.search.trial import rank_trials
 from nnlab.training.results import Record

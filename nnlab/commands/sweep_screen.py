@@ -9,12 +9,12 @@ from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.winner import Winner
 from nnlab.records.console import board_command
 from nnlab.records.graph_nodes import ShownGraph, shown_graph
-from nnlab.records.report import REPORT_FILE, ReportData
 from nnlab.records.summary_text import summary_lines
 from nnlab.records.sweep_console import SweepConsole, plan_lines, test_lines
 from nnlab.records.text import metric_label, shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines, wrap_line
 from nnlab.records.titles import experiment_title
+from nnlab.report.renderer import REPORT_FILE, ReportData
 from nnlab.search.sweep import Sweep
 from nnlab.search.trial import Trial
 

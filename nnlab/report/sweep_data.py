@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
+from nnlab.errors import visible
 from nnlab.records.graph_nodes import ShownGraph
 from nnlab.search.trial import Trial
 
+# A comment in the page, which `winner_html` replaces once the winner has been tested.
 WINNER_PLACEHOLDER = "<!-- the winner beside what the search started from -->"
 
 
@@ -23,3 +26,9 @@ class ReportData:
     curves: dict[int, dict[str, list[float]]]  # trial number -> metric -> value in each epoch
     task: str = "classification"
     network: ShownGraph | None = None  # of the best trial
+
+
+def winner_html(lines: list[str]) -> str:
+    """What replaces the placeholder in the page: lines of the screen."""
+    text = "\n".join(line.removeprefix("  ") for line in lines)
+    return f"<pre>{html.escape(visible(text))}</pre>" if lines else ""

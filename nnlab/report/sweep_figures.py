@@ -10,14 +10,15 @@ from optuna import visualization
 from optuna.importance import get_param_importances
 from plotly.graph_objects import Bar, Figure, Scatter
 
-from nnlab.records.report_data import ReportData
 from nnlab.records.text import metric_label
+from nnlab.report.sweep_data import ReportData
 from nnlab.search.optuna_conversion import directions, to_frozen_trial
 from nnlab.search.trial import COMPLETE, FAILED, rank_trials
 
 CURVES_DRAWN = 10  # the best trials
 IMPORTANCE_TRIALS = 10  # the fewest complete trials for meaningful importances
 TICKS_AT_MOST = 4  # on a logarithmic axis
+SLICE_WIDTH, COORDINATE_WIDTH = 170, 110  # pixels that a slice and an axis of parallel coordinates need
 
 
 def figures(data: ReportData, importances: dict[str, float]) -> dict[str, Figure]:
@@ -40,6 +41,15 @@ def figures(data: ReportData, importances: dict[str, float]) -> dict[str, Figure
     for figure in drawn.values():
         _format_ticks(figure)
     return drawn
+
+
+def width_of(figure: Figure) -> int:
+    """The pixels that a figure needs; 0 where the width of a phone is enough."""
+    trace = figure.data[0] if figure.data else None
+    if trace is not None and trace.type == "parcoords":
+        return COORDINATE_WIDTH * len(trace.dimensions)
+    slices = len({each.xaxis for each in figure.select_traces("scatter")})
+    return SLICE_WIDTH * slices if slices > 1 else 0
 
 
 def importances(data: ReportData) -> dict[str, float]:

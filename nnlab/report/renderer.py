@@ -7,15 +7,13 @@ while the sweep is running.
 from __future__ import annotations
 
 import contextlib
-import html
 import multiprocessing
 import signal
 import sys
 from pathlib import Path
 
-from nnlab.errors import visible
 from nnlab.records.files import atomic_write, temporary_path
-from nnlab.records.report_data import WINNER_PLACEHOLDER, ReportData
+from nnlab.report.sweep_data import WINNER_PLACEHOLDER, ReportData, winner_html
 
 REPORT_FILE = "report.html"
 # Optuna imports these for other figures and importances, but works without them: all imports then take 0.2
@@ -77,7 +75,7 @@ def _run_subprocess(pipe, parent_end) -> None:
     try:
         for name in SKIPPED_IMPORTS:
             sys.modules.setdefault(name, None)
-        _import_report_page()
+        _import_sweep_page()
         pipe.send(_draw(*pipe.recv()))
     except (EOFError, ConnectionError):
         pass  # the sweep ended before there was anything to render
@@ -85,25 +83,23 @@ def _run_subprocess(pipe, parent_end) -> None:
         pipe.send(f"{type(e).__name__}: {e}")
 
 
-def _import_report_page():
+def _import_sweep_page():
     """The module that renders, which imports plotly."""
-    from nnlab.records import report_page
+    from nnlab.report import sweep_page
 
-    return report_page
+    return sweep_page
 
 
 def _draw(path: Path, data: ReportData) -> dict[str, float] | str:
     """Render the page; return the importances, or the error message."""
     try:
-        return _import_report_page().write_report(path, data)
+        return _import_sweep_page().write_report(path, data)
     except Exception as e:
         return f"{type(e).__name__}: {e}"
 
 
 def insert_winner(path: Path, lines: list[str]) -> None:
     """Insert the winner's results, which are known only after its test, into a rendered page."""
-    text = "\n".join(line.removeprefix("  ") for line in lines)
     page = path.read_text(encoding="utf-8")
-    winner = f"<pre>{html.escape(visible(text))}</pre>" if lines else ""
     with atomic_write(path) as file:
-        file.write_text(page.replace(WINNER_PLACEHOLDER, winner, 1), encoding="utf-8")
+        file.write_text(page.replace(WINNER_PLACEHOLDER, winner_html(lines), 1), encoding="utf-8")

@@ -1,0 +1,129 @@
+"""The learning curves of a run: every recorded metric over the epochs, as mean and band over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, bands
+from nnlab.records.stored_run import StoredRun
+from nnlab.records.text import error_name, is_percentage, metric_words
+from nnlab.report.colours import series
+from nnlab.report.page import Section
+from nnlab.report.parts import PlotlyFigure
+from nnlab.report.run_facts import task_of
+from nnlab.report.thinning import thinned_epochs
+
+FEW_ROWS = 10  # up to which each row has a line
+FEW_EPOCHS = 12  # up to which each epoch has a dot
+LOG_FROM_RATIO = 20  # the ratio max / min above which the y axis is logarithmic
+SET_COLOURS = {"train": 0, "val": 1}
+SET_NAMES = {"train": "training", "val": "validation"}
+LABELS = {"lr": "learning rate", "grad_norm": "norm of the gradient", "penalty": "penalty"}
+FIRST_QUANTITIES = ("loss", "error")
+
+
+def curves_section(stored: StoredRun) -> Section:
+    """A figure for each quantity; those of training and validation share one."""
+    task = task_of(stored)
+    figures = [
+        quantity_figure(quantity, {name: stored.curves(name) for name in names}, task, _best_epoch(stored))
+        for quantity, names in _quantities(stored.metrics).items()
+    ]
+    return Section("Learning curves", figures, _note(stored))
+
+
+def quantity_figure(
+    quantity: str, curves: dict[str, np.ndarray], task: str, best_epoch: float | None = None
+) -> PlotlyFigure:
+    """Curves (rows, epochs) by their recorded names, all of one quantity, and the median best epoch."""
+    traces, shown = [], []
+    is_share = is_percentage(quantity, task)
+    for name, values in curves.items():
+        set_name = name.partition("_")[0]
+        is_of_set = set_name in SET_COLOURS
+        label = SET_NAMES[set_name] if is_of_set else quantity_words(quantity, task)
+        traces += curve_traces(100 * values if is_share else values, label, SET_COLOURS.get(set_name, 2))
+        shown.append(bands(100 * values if is_share else values).mean)
+    words = quantity_words(quantity, task) + " (%)" * is_share
+    layout = {
+        "xaxis": {"title": "epoch", "tickformat": ",d"},
+        "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
+        "hovermode": "x",
+        "showlegend": len(curves) > 1,
+    }
+    if best_epoch is not None:
+        layout["shapes"] = [epoch_mark(best_epoch)]
+    return PlotlyFigure(traces, layout, label=f"{words} over the epochs")
+
+
+def curve_traces(values: np.ndarray, name: str, colour: int) -> list[dict]:
+    """The traces of one curve (rows, epochs): mean, band and, of few rows, each row as a thin line."""
+    epochs = thinned_epochs(values.shape[1])
+    x, rows = epochs + 1, values[:, epochs]
+    mean, low, high, _ = bands(rows)
+    traces, group = [], {"legendgroup": name, "hoverinfo": "skip", "showlegend": False, "mode": "lines"}
+    if len(rows) > 1:
+        end = {**group, "line": {"width": 0, "color": series(colour)}}
+        fill = {"fill": "tonexty", "fillcolor": series(colour, 0.2)}
+        traces += [{"x": x, "y": low, **end}, {"x": x, "y": high, **end, **fill}]
+    if 1 < len(rows) <= FEW_ROWS:
+        thin = {"width": 0.7, "color": series(colour, 0.55)}
+        traces += [{"x": x, "y": row, **group, "line": thin} for row in rows]
+    mode = "lines+markers" if len(x) <= FEW_EPOCHS else "lines"
+    line = {"color": series(colour), "width": 2}
+    return [*traces, {"x": x, "y": mean, "name": name, "legendgroup": name, "mode": mode, "line": line}]
+
+
+def scale_of(shown: np.ndarray) -> dict:
+    """A logarithmic y axis where values that are drawn differ much."""
+    finite = shown[np.isfinite(shown)]
+    if len(finite) and 0 < finite.min() < finite.max() / LOG_FROM_RATIO:
+        return {"type": "log", "dtick": 1 if finite.max() > 1000 * finite.min() else "D2", "tickformat": "~g"}
+    return {}
+
+
+def epoch_mark(epoch: float, style: str = "dot") -> dict:
+    """A vertical line at an epoch."""
+    line = {"color": "--muted", "width": 1, "dash": style}
+    return {"type": "line", "x0": epoch, "x1": epoch, "y0": 0, "y1": 1, "yref": "paper", "line": line}
+
+
+def quantity_words(quantity: str, task: str) -> str:
+    """The words of a recorded quantity, whatever set it is of."""
+    return error_name(task) if quantity == "error" else LABELS.get(quantity) or metric_words(quantity)
+
+
+def _quantities(recorded: list[str]) -> dict[str, list[str]]:
+    """Quantity -> the names of its curves: of training and of validation, if they are of a set."""
+    quantities: dict[str, list[str]] = {quantity: [] for quantity in FIRST_QUANTITIES}
+    for name in recorded:
+        set_name, _, metric = name.partition("_")
+        quantities.setdefault(metric if set_name in SET_COLOURS else name, []).append(name)
+    return {quantity: names for quantity, names in quantities.items() if names}
+
+
+def _best_epoch(stored: StoredRun) -> float | None:
+    if not stored.ended or "best_epoch" not in stored.summary:
+        return None
+    median = stored.summary["best_epoch"].get("median")
+    return float(median) if isinstance(median, int | float) else None
+
+
+def _note(stored: StoredRun) -> str:
+    """What is drawn, and what was left out."""
+    return " ".join(_remarks(stored))
+
+
+def _remarks(stored: StoredRun) -> Iterator[str]:
+    rows, epochs = stored.curves(stored.metrics[0]).shape
+    if rows > 1:
+        yield f"Line: mean of {rows:,} rows; shade: {LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of them."
+    if 1 < rows <= FEW_ROWS:
+        yield "Thin lines: single rows."
+    if _best_epoch(stored) is not None:
+        yield f"Dotted: the best epoch{', the median of the rows' * (rows > 1)}."
+    drawn = len(thinned_epochs(epochs))
+    if drawn < epochs:
+        yield f"Of {epochs:,} epochs {drawn:,} are drawn, evenly; metrics.jsonl has all."
