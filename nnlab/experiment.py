@@ -43,6 +43,7 @@ READER_OF_RATE = {  # what to write in model.boxes
     "input_dropout": "{box: dropout, rate: input_dropout}",
     "dropconnect": "a box with weight: {box: dropconnect}",
 }
+FURTHER_CURVES = ("theta", "effective_step", "update_norm", "weight_norm")
 LOGISTIC_MAPS = ("softmax", "sigmoid")  # whose loss is the negative logarithm of a probability
 
 GROUPS = {
@@ -90,6 +91,7 @@ class Experiment(Component):
         DEFAULT_THRESHOLD, above=0, below=1
     )
     histograms: int = static(0, low=0, high=LARGEST_COUNT)
+    record: str | tuple[str, ...] = static((), choices=FURTHER_CURVES)
     device: str = static("auto")
     dtype: str = static("float32", choices=("float32", "float64"))
     precision: str = static("float32", choices=("float32", "tf32", "bfloat16"))
@@ -119,6 +121,7 @@ class Experiment(Component):
             calibrate: str = ...,
             threshold: float | Literal["accuracy", "balanced_accuracy", "f1", "mcc"] = ...,
             histograms: int = ...,
+            record: str | Sequence[str] = ...,
             device: str = ...,
             dtype: str = ...,
             precision: str = ...,
@@ -171,6 +174,11 @@ class Experiment(Component):
     def further_metrics(self) -> tuple[str, ...]:
         """`metrics`, also where it is one name."""
         return (self.metrics,) if isinstance(self.metrics, str) else self.metrics
+
+    @property
+    def recorded_curves(self) -> tuple[str, ...]:
+        """`record`, also where it is one name."""
+        return (self.record,) if isinstance(self.record, str) else self.record
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -348,6 +356,10 @@ ROW_SETTINGS = {
     "seed": 0, "seeds": 1, "batch_size": 1, "refit": False, "class_weight": NO_CLASS_WEIGHT,
     "calibrate": "none", "threshold": DEFAULT_THRESHOLD,
 }  # fmt: skip
+
+
+# Of experiments that are trained to be compared: what costs time and is not looked at.
+WITHOUT_RECORDS = {"histograms": 0, "record": ()}
 
 
 @dataclass(frozen=True)

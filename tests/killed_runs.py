@@ -20,12 +20,13 @@ OFTEN = "checkpoint.minutes=0.002"  # a checkpoint every 0.12 s
 NOISY = (
     "regularizer=[l1,l2,dropout,dropconnect,max_norm]", "regularizer.input_dropout=0.1",
     "regularizer.label_smoothing=0.1", "data.label_noise=0.1", "histograms=1", "batch_size=16",
+    "record=[effective_step,update_norm,weight_norm]",
 )  # fmt: skip
 # What draws numbers, what remembers epochs, what stops rows; one run and several, one stack and several.
 LINES = {
     "seeds": (*NOISY, "seeds=3", "threads=1", "picture=true"),
     "folds, refit": (
-        *NOISY[:5], "split=kfold", "split.k=3", "schedule=halve_and_go_back", "optimizer=momentum",
+        *NOISY[:5], NOISY[-1], "split=kfold", "split.k=3", "schedule=halve_and_go_back", "optimizer=momentum",
         "optimizer.lr=0.5", "stopping=patience", "stopping.patience=4", "refit=true", "threads=2",
     ),
     "several runs": ("-m", "optimizer=sgd,adam", "model.hidden=[32],[16,16]", "seeds=2", "threads=2", *NOISY),

@@ -53,7 +53,7 @@ def test_the_checks_of_scikit_learn(estimator, check):
 def test_parameters_are_the_fields_of_an_experiment():
     names = set(nnlab.Classifier().get_params())
     assert names == set(nnlab.Regressor().get_params())
-    of_experiment = {f.name for f in fields(nnlab.Experiment)} - {"data", "histograms"}
+    of_experiment = {f.name for f in fields(nnlab.Experiment)} - {"data", "histograms", "record"}
     assert names - of_experiment == {"hidden", "activation", "lr", "l2", "dropout", "normalization"}
     assert of_experiment <= names
     assert is_classifier(nnlab.Classifier()) and is_regressor(nnlab.Regressor())

@@ -21,7 +21,7 @@ from nnlab.training.results import Record
 NOISY = Regularizer(l1=1e-3, l2=1e-2, dropout=0.3, input_dropout=0.1, dropconnect=0.2, max_norm=2.0)
 BASE = Experiment(
     data=Points(n=150), model=MLP(hidden=(7,)), regularizer=NOISY, batch_size=10,
-    epochs=4, histograms=2, threads=1,
+    epochs=4, histograms=2, record=("theta", "effective_step", "update_norm", "weight_norm"), threads=1,
 )  # fmt: skip
 EXPERIMENTS = {
     "seeds": [replace(BASE, seeds=3)],
@@ -40,7 +40,7 @@ EXPERIMENTS = {
     ],
     "buffers": [replace(BASE, model=WithCentred())],
     "batch normalisation": [
-        replace(BASE, model=MLP(hidden=(7, 7), normalization="batch", residual=True), seeds=2, batch_size=11,
+        replace(BASE, model=MLP(hidden=(4, 4), normalization="batch", residual=True), seeds=2, batch_size=11,
                 schedule=HalveAndGoBack(), optimizer=SGD(lr=3.0), refit=True)
     ],
     "regression": [replace(BASE, data=Points(n=150, classes=0), seeds=2)],

@@ -24,7 +24,7 @@ from nnlab.data.encoding import Encoding
 from nnlab.data.examples import Examples
 from nnlab.data.splits import Fold
 from nnlab.data.stratification import stratified_split
-from nnlab.experiment import Experiment, Row
+from nnlab.experiment import WITHOUT_RECORDS, Experiment, Row
 from nnlab.hyperparameters import Component, static
 from nnlab.runtime import devices
 from nnlab.streams import stream
@@ -164,7 +164,7 @@ class Subject:
 
     def with_data(self, dataset: Dataset, fold: Fold, **changes) -> Sample:
         """The experiment on these data, with some of its settings changed."""
-        single_run = {"seeds": 1, "refit": False, "histograms": 0}
+        single_run = {"seeds": 1, "refit": False, **WITHOUT_RECORDS}
         e = replace(self.experiment, **single_run | changes)
         device = self.device if e.device == self.experiment.device else devices.device(e.device)
         template = torch.empty(0, dtype=getattr(torch, e.dtype), device=device)

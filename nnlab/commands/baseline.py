@@ -15,7 +15,7 @@ from typing import NotRequired, TypedDict
 
 from nnlab.allowed import LARGEST_EXACT_INTEGER
 from nnlab.data.splits import Fold
-from nnlab.experiment import Experiment
+from nnlab.experiment import WITHOUT_RECORDS, Experiment
 from nnlab.metrics import recorded_name
 from nnlab.records.intervals import choose_interval, estimate
 from nnlab.records.summary import summarize
@@ -107,11 +107,11 @@ def comparison_experiments(
     work = size * len(folds[0].train) * max(winner.epochs, baseline.epochs)
     count = comparison_seeds(winner, trials, folds, work)
     if not count:
-        return [winner, replace(baseline, seed=winner.seed, seeds=winner.seeds, histograms=0)]
+        return [winner, replace(baseline, seed=winner.seed, seeds=winner.seeds, **WITHOUT_RECORDS)]
     first = max(seeds_used, *(e.seed + e.seeds for e in (winner, baseline)))
     if first + count > LARGEST_EXACT_INTEGER:
         first = 0
-    return [winner, *(replace(e, seed=first, seeds=count, histograms=0) for e in (baseline, winner))]
+    return [winner, *(replace(e, seed=first, seeds=count, **WITHOUT_RECORDS) for e in (baseline, winner))]
 
 
 def reason_not_comparable(winner: Experiment, baseline: Experiment, cache: DataCache) -> str:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from nnlab.errors import UserError
-from nnlab.experiment import Experiment
+from nnlab.experiment import WITHOUT_RECORDS, Experiment
 from nnlab.means import means_over_rows
 from nnlab.metrics import METRICS, recorded_name
 from nnlab.search.settings import Search
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED, Trial
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
+from nnlab.training.further_curves import refuse_theta
 from nnlab.training.memory import refuse_too_large
 from nnlab.training.results import Record
 from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
@@ -202,14 +203,16 @@ def make_candidate(
     `objectives` beside its own metrics."""
     misfit = False
     try:
-        e = replace(experiment_of(params), refit=False, histograms=0)  # only the winner's own run does these
+        e = experiment_of(params)
         e, folds, dataset = measuring(e, objectives), cache.folds(e), cache.datasets[e.data]
         refuse_metrics(e, dataset.spec, objectives)
         refuse_undefined(e, dataset, folds)
         e.loss_for(dataset.spec)
         misfit = True
         e.graph(dataset.spec)
-        return Candidate(number, params, e)
+        refuse_theta(e, dataset.spec)
+        # Only the winner's own run is trained again, and recorded.
+        return Candidate(number, params, replace(e, refit=False, **WITHOUT_RECORDS))
     except UserError as error:
         return Candidate(number, params, reason=" ".join(str(error).split()), misfit=misfit)
 

@@ -25,6 +25,7 @@ from nnlab.training.ended_rows import test_row
 from nnlab.training.evaluation import TestOutcome
 from nnlab.training.experiments_on_arrays import experiments_on_arrays, given_arrays
 from nnlab.training.fit_state import FitState, StackState
+from nnlab.training.further_curves import refuse_theta
 from nnlab.training.history import History
 from nnlab.training.placement import choose_placements, worth_compiling
 from nnlab.training.predictions import KeepPredictions, keeping_answers
@@ -115,6 +116,7 @@ class Fit:
             spec = self.cache.load_data(e).spec
             e.loss_for(spec)
             refuse_metrics(e, spec)
+            refuse_theta(e, spec)
             e.refuse_strengths(spec)
         rows = self.cache.rows(experiments)
         for e in experiments:

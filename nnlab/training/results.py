@@ -43,6 +43,8 @@ class Record:
         grad_norm    norm of the objective's gradient in the last step, before clipping
         penalty      lambda * Omega(theta) after the epoch
         small_weights  with regularizer.small: the share of weights no larger than that
+        theta/output.weight[0,2], effective_step, update_norm, weight_norm
+                     if `experiment.record` asks for them, see `nnlab.training.further_curves`
 
     `histograms` are of each parameter after the epoch, `parameters/hidden1.weight`, and of each box's
     outputs on the validation set, `activations/relu1`: in the epochs that `experiment.histograms` asks for.

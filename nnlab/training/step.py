@@ -20,6 +20,7 @@ from nnlab.losses import Loss
 from nnlab.runtime.cuda_graphs import CudaGraphs, copy_from_host
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned, shape_in_memory
 from nnlab.streams import uniforms
+from nnlab.training.further_curves import FurtherCurves
 from nnlab.training.population import Population
 from nnlab.training.tail import FusedTail, Tail
 
@@ -57,6 +58,7 @@ class Step:
         self.dz = aligned(rows, output_shape, theta)
         self.columns = Columns(population, steps)
         make_tail = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
+        self.further_curves = FurtherCurves(e.recorded_curves, layout, theta)
         if fused:
             names = self.columns.names
             self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, make_tail)
@@ -115,10 +117,15 @@ class Step:
 
     def __call__(self, x, t, weight, z, columns, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
-        `columns`; the outputs go into z. The norm of the gradient is computed in the last step of a chunk."""
+        `columns`; the outputs go into z. The norms of the gradient and, if recorded, of the update are
+        computed in the last step of a chunk."""
         self.network.fprop(x, out=z)
         self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
+        if last:
+            self.further_curves.before_update()
         self.tail(columns, want_norm=last)
+        if last:
+            self.further_curves.after_update()
 
 
 class Columns:

@@ -197,17 +197,18 @@ class Training:
                 self._sums = evaluator.sums.cpu().numpy().copy()
                 return None
         self.steps = 0
-        weight_metrics = regularizer.metrics(self.step.weights, self.step.layers)
         means, grad_norm = evaluator.sums / self.batches.train_counts, self.step.grad_norm.double()
+        further = regularizer.metrics(self.step.weights, self.step.layers)
+        further |= self.step.further_curves.metrics(grad_norm)
         # One copy to the host, and so one sync.
-        metrics = torch.stack([*means, grad_norm, *weight_metrics.values()]).cpu().numpy()
-        loss, error, grad_norm, *weight_values = metrics
+        metrics = torch.stack([*means, grad_norm, *further.values()]).cpu().numpy()
+        loss, error, grad_norm, *further_values = metrics
         return {
             "train_loss": loss,
             "train_error": evaluator.metric_sums.error(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": grad_norm,
-            **dict(zip(weight_metrics, weight_values, strict=True)),
+            **dict(zip(further, further_values, strict=True)),
         }
 
     def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
