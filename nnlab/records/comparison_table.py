@@ -24,6 +24,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary_text import interval_lines
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_formatter, metric_label, plus_minus
+from nnlab.records.weight_summary import shown_weight_metrics, weight_metrics
 
 # {} is val or train, see `ranking_set`; beside these, the metric that ranks
 SHOWN_METRICS = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")
@@ -150,6 +151,7 @@ def _table(summaries: dict[str, dict], task: str) -> list[str]:
     metrics += [ranking, f"test_{ranking.removeprefix('val_')}"] * (ranking not in metrics)
     metrics = list(dict.fromkeys(metrics))
     metrics = [metric for metric in metrics if any(metric in s["metrics"] for s in runs)]
+    metrics += shown_weight_metrics(runs)
     headings = [metric_label(metric, task) for metric in metrics]
     numbers = [[_cell(s, m) for m in metrics] for s in runs]
     names = [name + diverged_note(summary) for name, summary in summaries.items()]
@@ -180,7 +182,7 @@ def _by_key(summaries: dict[str, dict]) -> tuple[list[str], list[list[str]]]:
 
 
 def _cell(summary: dict, name: str) -> str:
-    metric = summary["metrics"].get(name)
+    metric = (summary["metrics"] | weight_metrics(summary)).get(name)
     if metric is None or metric["mean"] is None:
         return "-"
     half_width = None

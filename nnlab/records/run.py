@@ -23,6 +23,7 @@ from nnlab.records.test_predictions import (
     test_predictions,
 )
 from nnlab.records.titles import describe_computation, describe_run, run_title
+from nnlab.records.weight_summary import summarize_weights
 from nnlab.training.fit import Fit
 from nnlab.training.predictions import KeepPredictions, residuals_bytes
 from nnlab.training.stacks import theta_width
@@ -165,6 +166,9 @@ class RunWriter:
         summary |= describe_computation(self.fit) | summarize(results)
         if rates := self.rates.summary(self.experiment.schedule.remedy):
             summary["learning_rate"] = rates
+        weights = self.experiment.graph(self.spec).layout().weights
+        if entry := summarize_weights(results, weights, self.experiment.regularizer):
+            summary["weights"] = entry
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(equation_text.EQUATION_FILE, equation_text.to_json(self.equation))

@@ -8,6 +8,7 @@ from nnlab.metrics import is_unbalanced
 from nnlab.records.rate_text import idle_note, rate_lines
 from nnlab.records.text import format_number, metric_formatter, metric_label, metric_words, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
+from nnlab.records.weight_summary import shown_weights
 from nnlab.training.results import MAIN_METRICS
 
 CLASSES_NAMED = 3
@@ -32,6 +33,7 @@ def summary_lines(summary: dict, task: str) -> list[str]:
     lines += refit_lines(summary, width)
     undefined = {name: text for name, text in _undefined(summary).items() if _is_shown(name, summary)}
     lines += metric_lines(tests, task, undefined, width)
+    lines += metric_lines(shown_weights(summary), task, width=width)
     notes = _notes(summary, task)
     return [*lines, "", *notes] if notes else lines
 

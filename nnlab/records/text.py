@@ -18,7 +18,7 @@ SECONDS_DECIMALS = {0.995: 2, 9.95: 1, 59.5: 0}  # upper limit in seconds -> dec
 METRIC_LABELS = {  # of others, their names in words
     "f1": "F1", "f1_macro": "macro F1", "mcc": "Matthews correlation", "roc_auc": "ROC AUC",
     "brier_score": "Brier score", "top5_accuracy": "top-5 accuracy", "rmse": "RMSE", "mae": "MAE", "r2": "R2",
-    "mape": "MAPE",
+    "mape": "MAPE", "weight_norm": "norm of weights", "zero_weights": "weights at 0",
 }  # fmt: skip
 SHORT_LABELS = {  # of ten characters at most, for a column; of others, the label itself
     "balanced_accuracy": "bal. acc.", "mcc": "Matthews", "average_precision": "avg. prec.",
@@ -77,7 +77,7 @@ def is_percentage(name: str, task: str) -> bool:
     """Whether a metric is a share, which is written as a percentage."""
     name = name.removesuffix("_uncalibrated")
     is_share = task == "classification" and name.endswith(("error", "accuracy", "f1", "f1_macro"))
-    return is_share or name.endswith("mape")
+    return is_share or name.endswith("mape") or name in ("zero_weights", "small_weights")
 
 
 def format_percent(share: float) -> str:
