@@ -162,6 +162,14 @@ def box_declarations() -> dict[str, Declaration]:
     return dict(sorted(named.items()))
 
 
+@cache
+def picture_summaries() -> dict[str, str]:
+    """Every picture of `show=[...]`, and what it draws."""
+    table = _module(PACKAGE_FOLDER / "pictures" / "__init__.py").constants["PICTURES"]
+    references = {name: value.rpartition(":")[::2] for name, value in ast.literal_eval(table).items()}
+    return {name: _attribute(_module_of(file), cls, "summary") for name, (file, cls) in references.items()}
+
+
 def takes_integer(key: str) -> bool:
     """Whether the numbers that a key takes are whole ones."""
     types = {t for field in fields_of(key) for t in field.types}

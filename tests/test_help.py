@@ -104,7 +104,7 @@ def test_pages(arguments, phrases, capsys):
     (["early_stopping"], "write stopping=patience"), (["learning_rate"], "'optimizer.lr'"),
     (["schedule.every"], "write schedule=step"),
     (["schedule.step_size"], "write schedule=step schedule.every"),
-    (["qqqqq"], "seeds, split, device, epochs, metric and"),
+    (["qqqqq"], "allowed: data, dtype, init, loss, model"),
     (["optimzer"], "no group and no key is called 'optimzer'; did you mean 'optimizer'?"),
     (["optimizer=adm"], "did you mean 'adam'"), (["optimizer.lrr=1"], "unknown key 'optimizer.lrr'"),
     (["epochs=(1"], "cannot read 'epochs=(1'"), (["-cd", "nowhere"], "that folder does not exist"),

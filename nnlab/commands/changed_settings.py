@@ -26,7 +26,7 @@ from nnlab.training.fit_state import FitState
 
 CHANGEABLE_KEYS = (
     "epochs", "stopping.patience", "stopping.min_delta", "threads", "device", "picture", "predictions",
-    "checkpoint.minutes", "checkpoint.epochs",
+    "show", "caption", "checkpoint.minutes", "checkpoint.epochs",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from nnlab.allowed import LARGEST_COUNT, MAX_ROWS
 from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, make_part, static
+from nnlab.pictures import PICTURES
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,14 @@ class TrainSettings(Component):
 
     picture: bool | Literal["auto"] = static("auto")
     predictions: bool | Literal["auto"] = static("auto")
+    show: str | tuple[str, ...] = static((), choices=tuple(PICTURES))
+    caption: str = static("")
     resume: str | None = static(None)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """`show`, also where it is one name; each once."""
+        return tuple(dict.fromkeys((self.show,) if isinstance(self.show, str) else self.show))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 from string import Template
 
@@ -30,6 +31,7 @@ from nnlab.paths import CONFIG_DIR
 PAGE_WIDTH = 79  # characters of a line
 MEANING_COLUMN = 28  # the column in which the meaning of a key begins
 BOXES_KEY = "model.boxes"  # what it may have, its page lists
+PICTURES_KEY = "show"  # ... as its page does
 WHOLE_FILE_GROUPS = ("experiment", "space")  # groups whose choices are shown as the whole file
 
 
@@ -54,6 +56,8 @@ def _topic(catalogue: Catalogue, word: str) -> str:
         return _row(f"{word}=", HYDRA_FOLDER_KEYS[word])
     if word == BOXES_KEY:
         return _boxes(catalogue)
+    if word == PICTURES_KEY and word in keys:
+        return _pictures(keys[word])
     matching_keys = [key for name, key in keys.items() if name == word or name.rpartition(".")[2] == word]
     if not matching_keys:
         raise UserError(f"--help: no group and no key is called '{word}'{topic_meant(word, catalogue)}")
@@ -62,6 +66,13 @@ def _topic(catalogue: Catalogue, word: str) -> str:
 
 def _boxes(catalogue: Catalogue) -> str:
     return _key_rows(catalogue, [catalogue.choice_keys("model", "graph")[BOXES_KEY]]) + box_page(_row)
+
+
+def _pictures(key: Key) -> str:
+    """The key of the pictures, and a line for each of them."""
+    names = declarations.picture_summaries()
+    about = _key_row(replace(key, field=None), None)
+    return f"{about}\n" + "".join(_row(name, summary) for name, summary in names.items())
 
 
 def _group(catalogue: Catalogue, group: str) -> str:

@@ -25,6 +25,7 @@ from nnlab.commands.command_settings import (
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.messages import print_advice
+from nnlab.commands.pictures import refuse_pictures, show_pictures
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
@@ -81,6 +82,13 @@ class Resumed:
 def train_all(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = None) -> int:
     """Train the runs, or go on with them, and compare several at the end; `folder` is that of the run, or of
     all runs of -m."""
+    exit_code = _train_and_compare(runs, folder, resumed)
+    cache = runs[0].prepared.cache
+    show_pictures({run.name: (run.folder, run.settings) for run in runs}, folder, cache)
+    return exit_code
+
+
+def _train_and_compare(runs: list[PreparedRun], folder: Path, resumed: Resumed | None) -> int:
     if len(runs) == 1:
         return _train(runs, folder, _make_console, _print_conclusion, resumed)
     # Comparing runs reads their folders, which takes imports that a single run need not wait for.
@@ -114,7 +122,9 @@ def prepare(settings: dict, cache: DataCache | None = None) -> Fit:
     checkpoint_settings(settings)
     experiment = Experiment.from_config(experiment_settings(settings))
     fit = Fit([experiment], DataCache() if cache is None else cache, predictions=keep)
-    fit.experiments[0].advise(fit.datasets[experiment.data].spec)
+    spec = fit.datasets[experiment.data].spec
+    fit.experiments[0].advise(spec)
+    refuse_pictures(settings, fit.experiments[0], spec)
     count, where = memory_needed(fit.stacks(), fit.datasets, fit.processes), device(fit.experiments[0].device)
     refuse_too_large(count, "this run", "take a smaller model, batch_size or data", where)
     return fit

@@ -15,7 +15,7 @@ from nnlab.errors import UserError
 from nnlab.untrusted import refuse_link
 
 # Settings of what is recorded, which are not part of an experiment.
-RECORDING_KEYS = ("picture", "predictions", "checkpoint", "resume")
+RECORDING_KEYS = ("picture", "predictions", "show", "caption", "checkpoint", "resume")
 TEMPORARY_PATTERN = re.compile(r"\.(.+)\.[0-9]+")
 EVENT_FILE_PREFIX = "events.out.tfevents."  # of the names of TensorBoard's files
 

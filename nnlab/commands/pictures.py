@@ -1,0 +1,78 @@
+"""`show=[...]`: pictures of a command's runs, drawn when all have ended, and the lines that name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnlab.commands.command_settings import TrainSettings, recording
+from nnlab.commands.messages import print_advice
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError, describe_machine_fault, visible
+from nnlab.experiment import Experiment
+from nnlab.pictures import picture
+from nnlab.records.files import atomic_write, refuse_links
+from nnlab.records.terminal import Terminal
+from nnlab.records.text_columns import labelled_lines
+from nnlab.training.data_cache import DataCache
+
+
+def refuse_pictures(settings: dict, experiment: Experiment, spec: DataSpec) -> None:
+    """Raise `UserError` where a picture that the settings ask for cannot be drawn of such a run."""
+    for name in recording(settings).pictures:
+        picture(name).refuse(experiment, spec)
+
+
+def show_pictures(
+    runs: dict[str, tuple[Path, dict]], folder: Path, cache: DataCache | None = None, stream=None
+) -> None:
+    """Draw what the runs, {name: (folder, settings)}, ask for into `folder`, and say what to look at.
+
+    A picture that cannot be drawn is one line on stderr: it costs nothing that has been trained.
+    """
+    wanted = {name: recording(settings) for name, (_, settings) in runs.items()}
+    drawn: dict[str, Path] = {}
+    for picture_name in dict.fromkeys(one for shown in wanted.values() for one in shown.pictures):
+        folders = {name: runs[name][0] for name, shown in wanted.items() if picture_name in shown.pictures}
+        try:
+            drawn[picture_name] = _draw(picture_name, folders, folder, cache)
+        except Exception as e:
+            print_advice("train", [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
+    if drawn:
+        _say(drawn, [*wanted.values()], Terminal(stream))
+
+
+def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | None) -> Path:
+    """Draw one picture into `folder`, and into its TensorBoard events."""
+    from nnlab.pictures.base import shown_runs
+    from nnlab.records.events import EventFile  # imports tensorboard
+
+    runs = shown_runs(folders, cache)
+    png, file = picture(name).draw(runs), folder / f"{name}.png"
+    refuse_links(file)
+    with atomic_write(file) as temporary:
+        temporary.write_bytes(png)
+    events = EventFile(folder)
+    try:
+        events.image(max(row["epochs"] for run in runs for row in run.stored.rows), name, png)
+    finally:
+        events.close()
+    return file
+
+
+def _say(drawn: dict[str, Path], wanted: list[TrainSettings], terminal: Terminal) -> None:
+    """Print where the pictures are, and what to look at."""
+    captions = [visible(" ".join(shown.caption.split())) for shown in wanted]
+    lines = [line for file in drawn.values() for line in labelled_lines("picture", file)]
+    lines += [
+        line
+        for caption in dict.fromkeys(filter(None, captions))
+        for line in labelled_lines("look at", caption)
+    ]
+    for line in ["", *lines]:
+        terminal.line(line)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    return describe_machine_fault(error) or f"{type(error).__name__}: {error}"

@@ -1,0 +1,20 @@
+"""Pictures of trained runs, by their names in `show=[...]`. Each is a class in a module of its own, which is
+imported when it is drawn: it needs matplotlib, half a second."""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnlab.pictures.base import Picture
+
+PICTURES = {
+    "boundary": "nnlab.pictures.boundary:Boundary",
+    "fit": "nnlab.pictures.fit:FittedCurve",
+}
+
+
+def picture(name: str) -> Picture:
+    """The picture of that name."""
+    return resolve_name(PICTURES[name])()

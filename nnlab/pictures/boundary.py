@@ -1,0 +1,191 @@
+"""Draws decision boundaries: what a network of two inputs answers all over its plane."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError, shortened, visible
+from nnlab.experiment import Experiment
+from nnlab.pictures import panels
+from nnlab.pictures.base import Picture, ShownRun
+from nnlab.records.picture import BLACK, GREY, render_png, with_default_style
+from nnlab.records.text import format_number, format_percent
+
+CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#000000")
+TINT = 0.55  # how much of the classes' colours the plane has, the rest is white
+MARGIN_SHARE = 0.08  # of the examples' range, around them
+GRID_POINTS = 240  # along each axis
+MOST_EXAMPLES = 600  # dots of a panel
+FEW_ROWS = 5  # whose boundaries are drawn by themselves
+LEVELS = 14  # of numbers
+
+
+class Boundary(Picture):
+    name = "boundary"
+    summary = "two inputs: the class, or the number, that is predicted all over their plane"
+
+    def refuse(self, experiment: Experiment, spec: DataSpec) -> None:
+        if not _is_plane(spec):
+            raise UserError(
+                f"show = 'boundary' needs examples of two numbers, and those of data "
+                f"'{experiment.data.name}' have {_inputs(spec)}; allowed: data=moons or data=spirals, say"
+            )
+        if not spec.classes and spec.outputs > 1:
+            raise UserError(
+                f"show = 'boundary' draws classes or one predicted number, and data "
+                f"'{experiment.data.name}' has {spec.outputs}"
+            )
+
+    def draw(self, runs: list[ShownRun]) -> bytes:
+        return _draw(runs)
+
+
+def _is_plane(spec: DataSpec) -> bool:
+    numeric = not spec.columns or spec.encoding.numbers == spec.inputs
+    return numeric and spec.raw_shape == (2,) and spec.inputs == 2
+
+
+def _inputs(spec: DataSpec) -> str:
+    if spec.columns and spec.encoding.numbers != spec.inputs:
+        return "columns that are no numbers"
+    return f"{spec.inputs:,} input{'s' * (spec.inputs != 1)}"
+
+
+@with_default_style
+def _draw(runs: list[ShownRun]) -> bytes:
+    runs, note = panels.shown(runs)
+    figure, axes = panels.panels(len(runs), aspect=0.8 if len(runs) > 1 else 0.5)
+    columns = axes[0].get_subplotspec().get_gridspec().ncols
+    spec = runs[0].model.spec
+    limits = _limits(runs)
+    numbers = [] if spec.classes else _range_of_numbers(runs)
+    for run, panel in zip(runs, axes, strict=True):
+        _panel(panel, run, limits, numbers)
+        panels.title(panel, "   ".join(filter(None, [run.name, _result(run)])), columns)
+    names = spec.features or ("x1", "x2")
+    panels.label_outside(axes, *(shortened(name, 30) for name in names))
+    for panel in axes:
+        panel.grid(False)
+    handles = _class_handles(spec) if spec.classes else []
+    handles += _example_handles(spec, max(len(run.model.rows_for(None)) for run in runs))
+    if numbers:
+        _colour_bar(figure, axes[0], spec)
+    panels.legend(figure, handles, note)
+    return render_png(figure)
+
+
+def _limits(runs: list[ShownRun]) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of the plane: around the examples of all runs."""
+    x = np.concatenate([run.dataset.x for run in runs])
+    low, high = x.min(0), x.max(0)
+    margin = MARGIN_SHARE * np.where(high > low, high - low, 1)
+    return low - margin, high + margin
+
+
+def _range_of_numbers(runs: list[ShownRun]) -> list[float]:
+    y = np.concatenate([run.dataset.y for run in runs])
+    return [float(y.min()), float(y.max())]
+
+
+def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
+    """The plane in the colours of what is predicted, the boundaries on it, and the examples."""
+    model, (low, high) = run.model, limits
+    x1, x2 = (np.linspace(start, stop, GRID_POINTS) for start, stop in zip(low, high, strict=True))
+    points = np.stack(np.meshgrid(x1, x2), -1).reshape(-1, 2)
+    classes, answers = model.answers(points)
+    square = (GRID_POINTS, GRID_POINTS)
+    if classes is None:
+        scale = {"vmin": numbers[0], "vmax": numbers[1], "cmap": "viridis"}
+        z = answers[:, 0].reshape(square)
+        axes.contourf(x1, x2, z, np.linspace(*numbers, LEVELS), extend="both", cmap="viridis", alpha=0.75)
+        axes.contour(x1, x2, z, np.linspace(*numbers, LEVELS), colors="white", linewidths=0.4)
+    else:
+        scale = {}
+        axes.imshow(
+            _tinted(answers).reshape(*square, 3), extent=(low[0], high[0], low[1], high[1]), origin="lower",
+            aspect="auto", interpolation="bilinear", zorder=1,
+        )  # fmt: skip
+        usable = model.rows_for(None)
+        for row in usable[:FEW_ROWS] if len(usable) > 1 else []:
+            alone = model.class_numbers(points, row.number).reshape(square)
+            _outline(axes, x1, x2, alone, {"linewidths": 0.5, "alpha": 0.6})
+        _outline(axes, x1, x2, classes.reshape(square), {"linewidths": 1.3})
+    _examples(axes, run, scale)
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+
+
+def _tinted(probabilities: np.ndarray) -> np.ndarray:
+    """(n, 3): the mean of the classes' colours by their probabilities, tinted."""
+    colours = np.array([to_rgb(_colour(c)) for c in range(probabilities.shape[1])])
+    return 1 - TINT * (1 - np.clip(probabilities, 0, 1) @ colours)
+
+
+def _colour(number: int) -> str:
+    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
+
+
+def _outline(axes, x1: np.ndarray, x2: np.ndarray, classes: np.ndarray, style: dict) -> None:
+    """Draw the lines between the regions of the predicted classes."""
+    for number in np.unique(classes)[1:]:
+        axes.contour(x1, x2, (classes >= number).astype(float), [0.5], colors=BLACK, zorder=2, **style)
+
+
+def _examples(axes, run: ShownRun, scale: dict) -> None:
+    """Dots for the training examples of the first row, rings for its test examples."""
+    dataset, row = run.dataset, run.model.rows_for(None)[0]
+    fold = run.fold(row.number)
+    size = 9 if len(axes.figure.axes) < 5 else 5
+    for examples, is_ring in ((fold.test, True), (fold.train, False)):
+        chosen = examples[:: -(-len(examples) // MOST_EXAMPLES) or 1]
+        x, y = dataset.x[chosen], dataset.targets(noisy=not is_ring)[chosen]
+        colours = np.array([_colour(c) for c in y]) if y.ndim == 1 else y[:, 0]
+        if is_ring and y.ndim == 1:
+            axes.scatter(*x.T, s=size, facecolors="none", edgecolors=colours, linewidths=0.7, zorder=3)
+        else:
+            edge = GREY if is_ring else "white"
+            axes.scatter(*x.T, s=size, c=colours, edgecolors=edge, linewidths=0.4, zorder=4, **scale)
+
+
+def _class_handles(spec: DataSpec) -> list:
+    named = [visible(shortened(name, 24)).replace("$", r"\$") for name in spec.classes[: len(CLASS_COLOURS)]]
+    style = {"linestyle": "", "marker": "s", "markersize": 6}
+    return [Line2D([], [], color=_colour(c), label=name, **style) for c, name in enumerate(named)]
+
+
+def _example_handles(spec: DataSpec, rows: int) -> list:
+    dot = {"linestyle": "", "marker": "o", "markersize": 4, "color": GREY}
+    ring = dot | {"markerfacecolor": "none"}
+    handles = [
+        Line2D([], [], label="training examples", **dot),
+        Line2D([], [], label="test examples", **ring),
+    ]
+    if spec.classes:
+        label = "boundary of the rows' mean" if rows > 1 else "boundary"
+        handles.append(Line2D([], [], color=BLACK, linewidth=1.3, label=label))
+    if spec.classes and rows > 1:
+        label = f"of {'each' if rows <= FEW_ROWS else f'the first {FEW_ROWS}'}"
+        handles.append(Line2D([], [], color=BLACK, linewidth=0.5, alpha=0.6, label=label))
+    return handles
+
+
+def _colour_bar(figure, axes, spec: DataSpec) -> None:
+    (mappable, *_) = [c for c in axes.collections if c.get_array() is not None]
+    position = axes.get_position()
+    bar = figure.add_axes([0.93, position.y0, 0.012, position.height])
+    figure.colorbar(mappable, cax=bar)
+    bar.tick_params(labelsize=8)
+    name = spec.targets[0] if spec.targets else "prediction"
+    bar.set_title(visible(shortened(name, 20)), fontsize=8, color=BLACK, parse_math=False)
+
+
+def _result(run: ShownRun) -> str:
+    """`test 93.2%`: what the run's summary says of its test set."""
+    metrics = run.stored.summary["metrics"]
+    accuracy, rmse = (metrics.get(name, {}).get("mean") for name in ("test_accuracy", "test_rmse"))
+    if accuracy is not None:
+        return f"test {format_percent(accuracy)}"
+    return f"test RMSE {format_number(rmse)}" if rmse is not None else ""

@@ -1,0 +1,107 @@
+"""Draws fitted curves: what a network of one input predicts, through its examples and beside the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from nnlab.data.dataset import Data
+from nnlab.data.spec import DataSpec
+from nnlab.errors import UserError, shortened
+from nnlab.experiment import Experiment
+from nnlab.pictures import panels
+from nnlab.pictures.base import Picture, ShownRun
+from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE
+from nnlab.records.picture import CURVE_STYLES, GREY, render_png, with_default_style
+from nnlab.records.text import format_number
+
+CURVE_COLOUR, TRUTH_COLOUR = CURVE_STYLES["val"][1], CURVE_STYLES["train"][1]
+CURVE_POINTS = 800
+MOST_EXAMPLES = 400  # dots of a panel
+MARGIN_SHARE = 0.05  # of the examples' range, around them
+HEADROOM = 0.25  # of their targets' range, above and below: a curve that leaves it is cut off
+
+
+class FittedCurve(Picture):
+    name = "fit"
+    summary = "one input: the predicted curve through the training examples, beside the true one if known"
+
+    def refuse(self, experiment: Experiment, spec: DataSpec) -> None:
+        data, is_numeric = experiment.data.name, not spec.columns or spec.encoding.numbers == spec.inputs
+        if not is_numeric or spec.raw_shape != (1,) or spec.inputs != 1:
+            raise UserError(
+                f"show = 'fit' needs examples of one number, and those of data '{data}' have "
+                f"{spec.inputs:,} inputs; allowed: data=sine or data=line, say"
+            )
+        if spec.classes or spec.outputs > 1:
+            what = "classes" if spec.classes else f"{spec.outputs} targets"
+            raise UserError(f"show = 'fit' draws one predicted number, and data '{data}' has {what}")
+
+    def draw(self, runs: list[ShownRun]) -> bytes:
+        return _draw(runs)
+
+
+@with_default_style
+def _draw(runs: list[ShownRun]) -> bytes:
+    runs, note = panels.shown(runs)
+    figure, axes = panels.panels(len(runs), aspect=0.8 if len(runs) > 1 else 0.42)
+    columns = axes[0].get_subplotspec().get_gridspec().ncols
+    for run, panel in zip(runs, axes, strict=True):
+        _panel(panel, run)
+        rmse = run.stored.summary["metrics"].get("test_rmse", {}).get("mean")
+        result = "" if rmse is None else f"test RMSE {format_number(rmse)}"
+        panels.title(panel, "   ".join(filter(None, [run.name, result])), columns)
+    x, y = np.concatenate([run.dataset.x for run in runs]), np.concatenate([run.dataset.y for run in runs])
+    for panel in axes:
+        panel.set_xlim(*_widened(x, MARGIN_SHARE))
+        panel.set_ylim(*_widened(y, HEADROOM))
+    spec = runs[0].model.spec
+    names = (*(spec.features or ("x",)), *(spec.targets or ("y",)))
+    panels.label_outside(axes, *(shortened(name, 30) for name in names))
+    panels.legend(figure, _handles(runs), note)
+    return render_png(figure)
+
+
+def _panel(axes, run: ShownRun) -> None:
+    """The mean of the rows' curves, a band over them, the true curve, and the training examples."""
+    dataset, model = run.dataset, run.model
+    x = np.linspace(*_widened(dataset.x, MARGIN_SHARE), CURVE_POINTS)
+    rows = model.rows_for(None)
+    curves = np.stack([model.outputs(x[:, None], row.number)[:, 0] for row in rows])
+    if len(rows) > 1:
+        low, high = np.quantile(curves, [LOW_QUANTILE, HIGH_QUANTILE], axis=0)
+        axes.fill_between(x, low, high, color=CURVE_COLOUR, alpha=0.25, linewidth=0, zorder=2)
+    truth = true_function(run.stored.experiment.data)
+    if truth is not None:
+        axes.plot(x, truth(x), color=TRUTH_COLOUR, linestyle=(0, (4, 1.5)), linewidth=1.2, zorder=3)
+    axes.plot(x, curves.mean(0), color=CURVE_COLOUR, linewidth=1.6, zorder=4)
+    train = run.fold(rows[0].number).train
+    train = train[:: -(-len(train) // MOST_EXAMPLES)]
+    axes.scatter(dataset.x[train, 0], dataset.y[train, 0], s=6, color=GREY, alpha=0.7, linewidths=0, zorder=1)
+
+
+def true_function(data: Data):
+    """y(x), if the data are drawn around a function."""
+    return getattr(data, "function", None)
+
+
+def _widened(values: np.ndarray, share: float) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = share * ((high - low) or 1.0)
+    return low - margin, high + margin
+
+
+def _handles(runs: list[ShownRun]) -> list:
+    several = max(len(run.model.rows_for(None)) for run in runs) > 1
+    dot = {"linestyle": "", "marker": "o", "markersize": 4, "color": GREY}
+    handles = [Line2D([], [], label=f"training examples{' of the first row' * several}", **dot)]
+    curve = {"color": CURVE_COLOUR, "linewidth": 1.6}
+    handles.append(Line2D([], [], label=f"predicted{' (mean of the rows)' * several}", **curve))
+    if several:
+        band = f"{LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of rows"
+        handles.append(Patch(color=CURVE_COLOUR, alpha=0.25, linewidth=0, label=band))
+    if any(true_function(run.stored.experiment.data) is not None for run in runs):
+        dashed = {"color": TRUTH_COLOUR, "linestyle": (0, (4, 1.5)), "linewidth": 1.2}
+        handles.append(Line2D([], [], label="true function", **dashed))
+    return handles
