@@ -32,7 +32,7 @@ SINGLE_CLASSES = {
 KEY_SOURCES = (  # where keys that belong to no group are declared
     ("experiment.py", "Experiment"),
     ("commands/command_settings.py", "TrainSettings"), ("commands/command_settings.py", "SweepSettings"),
-    ("search/settings.py", "Search"), ("checks/ladder.py", "ChosenRungs"),
+    ("search/settings.py", "Search"), ("checks/ladder.py", "CheckSettings"),
     ("commands/command_settings.py", "PredictSettings"), ("commands/command_settings.py", "EvaluateSettings"),
     ("commands/command_settings.py", "ExportSettings"), ("commands/command_settings.py", "GraphSettings"),
 )  # fmt: skip

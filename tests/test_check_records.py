@@ -53,6 +53,17 @@ def test_a_line_for_each_rung_and_advice_below(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_pictures_are_named_below_the_folder():
+    stream = io.StringIO()
+    with CheckConsole("digits", ["start"], stream) as console:
+        console.verdict(PASS)
+        console.close("outputs/check/x", ["rates.png", "data.png"])
+    assert stream.getvalue().splitlines()[-2:] == [
+        "  check folder       outputs/check/x",
+        "  pictures           rates.png, data.png",
+    ]
+
+
 def test_long_sentences_are_wrapped_and_the_worst_goes_first():
     lines = shown([FAIL], io.StringIO()).splitlines()
     assert all(len(line) <= LINE_WIDTH for line in lines)
@@ -96,6 +107,18 @@ LOOK = {"layers": {f"hidden{n}": {"variance": 10.0**-n, "gradient": 0.0} for n i
 LINEAR = {"layers": {"output": {"variance": 1.0, "gradient": 0.1}}, "activations": {}}
 
 
+def _compared(error, autograd):
+    return {"error": error, "autograd": autograd}
+
+
+EPSILONS = np.geomspace(1e-12, 1, 9)
+GRADIENTS = dict(
+    boxes={f"hidden{n}: dweight": _compared(10.0**-n, 0.0) for n in range(30)},
+    limits=(1e-5, 1e-8), planted="hidden2", parameters={},
+    epsilon=dict(epsilons=EPSILONS, float32=EPSILONS, float64=EPSILONS**2, chosen=6e-6, limit=1e-5),
+)  # fmt: skip
+
+
 def test_commands_know_which_rungs_are_drawn():
     assert set(RUNG_PICTURES) == set(RUNGS_WITH_PICTURE)
 
@@ -106,6 +129,8 @@ def test_commands_know_which_rungs_are_drawn():
     ("subset", SUBSET), ("subset", SUBSET | dict(loss=np.full((5, 3), np.nan))),
     ("saturation", dict(start=LOOK, after=LOOK, steps=100)),
     ("saturation", dict(start=LINEAR, after=LINEAR, steps=100)),
+    ("gradients", GRADIENTS), ("gradients", GRADIENTS | dict(epsilon={}, boxes={}, planted=None)),
+    ("gradients", GRADIENTS | dict(boxes={"a $box_": _compared(np.nan, None), "b": _compared(np.inf, 2)})),
 ])  # fmt: skip
 def test_every_picture_is_drawn_whatever_the_numbers(rung, details):
     assert size_of(RUNG_PICTURES[rung](details, "a title with $ and _")) == (1200, 500)

@@ -6,7 +6,7 @@ from dataclasses import MISSING
 import pytest
 
 from nnlab import declarations
-from nnlab.checks.ladder import ChosenRungs
+from nnlab.checks.ladder import CheckSettings
 from nnlab.checks.subject import Budget
 from nnlab.commands.command_settings import SweepSettings, TrainSettings
 from nnlab.experiment import GROUPS, Experiment
@@ -43,7 +43,7 @@ def test_a_class(group, name, cls):
         assert_same_declaration(declaration.fields[f.name], f)
 
 
-@pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, ChosenRungs])
+@pytest.mark.parametrize("cls", [Experiment, search.Search, TrainSettings, SweepSettings, CheckSettings])
 def test_keys_of_no_group(cls):
     for f in fields(cls):
         if "kind" in f.metadata:

@@ -151,8 +151,9 @@ def _compare(
         autograd_error = relative_error(gradient, autograd_gradient.flatten().numpy())
     kinks = int(differences.kinks.sum())
     return GradientComparison(
-        name, error, autograd_error, kinks, len(indices), len(gradient), directions, differences.resolved
-    )
+        name, error, autograd_error, kinks, len(indices), len(gradient), directions, differences.resolved,
+        differences.factor,
+    )  # fmt: skip
 
 
 def _normal(template: torch.Tensor, name: str) -> torch.Tensor:

@@ -20,6 +20,7 @@ import torch
 MACHINE_EPSILON = float(np.finfo(np.float64).eps)
 BEST_STEP = MACHINE_EPSILON ** (1 / 3)
 SMALLER_STEPS = (1e-1, 1e-2)  # times BEST_STEP: a smaller step does not cross a nearby kink
+FACTOR_TOLERANCE = 1e-4  # up to which a gradient is a multiple of the differences
 ROUNDING_ERRORS = 16  # of |f|: the rounding error of a difference of two values
 
 
@@ -47,6 +48,7 @@ class Comparison:
     errors: np.ndarray
     kinks: np.ndarray  # bool
     resolved: bool  # whether the rounding errors of f are below the tolerance
+    factor: float | None = None  # the gradient is so many times the differences; None if it is no multiple
 
     @property
     def worst(self) -> int | None:
@@ -92,5 +94,16 @@ def compare(
         subgradient = ~smooth & (low <= g) & (g <= high)
         kinks[suspects] = fits | subgradient
         suspects = suspects[~(fits | subgradient)]
+    factor = _factor(gradient[~kinks], slope[~kinks])
     # 1.001: a scale that was raised to the resolution limit is just at that limit, and not resolved.
-    return Comparison(errors, kinks, scale * tolerance > noise / BEST_STEP * 1.001)
+    return Comparison(errors, kinks, scale * tolerance > noise / BEST_STEP * 1.001, factor)
+
+
+def _factor(gradient: np.ndarray, slope: np.ndarray) -> float | None:
+    """The c of gradient = c slope: -1 where its sign is wrong, 2 where a half is missing."""
+    size = np.linalg.norm(slope)
+    if len(slope) < 2 or not 0 < size < np.inf:  # every number is a multiple of another
+        return None
+    factor = gradient @ slope / size**2
+    residual = np.linalg.norm(gradient - factor * slope)
+    return float(factor) if residual < FACTOR_TOLERANCE * abs(factor) * size else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnlab.checks.central_differences import FACTOR_TOLERANCE
 from nnlab.streams import stream
 
 # Relative errors. A correct gradient differs by about 1e-8 from central differences, and by about 1e-15 from
@@ -30,6 +31,12 @@ class GradientComparison:
     total_count: int = 0  # how many there are
     directions: int = 0  # how many random directions were compared too, each of all elements
     resolved: bool = True  # whether differences can distinguish an error of the tolerance from rounding
+    factor: float | None = None  # it is so many times the differences; None if it is no multiple of them
+
+    @property
+    def box(self) -> str:
+        """The box whose gradient it is, or the parameter."""
+        return self.gradient_name.partition(":")[0]
 
     @property
     def wrong(self) -> bool:
@@ -46,6 +53,14 @@ class GradientComparison:
         """The larger of both errors, as a multiple of its limit."""
         error, limit = self.worst
         return error / limit
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it, in words."""
+        if self.factor is None:
+            return f"{self.gradient_name} is wrong: {self.errors}"
+        factor = "minus" if abs(self.factor + 1) < FACTOR_TOLERANCE else f"{self.factor:.3g} times"
+        return f"{self.gradient_name} is wrong, {factor} the right one: {self.errors}"
 
     @property
     def errors(self) -> str:

@@ -10,6 +10,7 @@ second_order.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ import torch
 from nnlab.checks.boxes import compare_boxes
 from nnlab.checks.central_differences import compare
 from nnlab.checks.directions import DIRECTIONS, compare_directions
+from nnlab.checks.epsilon import errors_by_epsilon
 from nnlab.checks.gradient_comparison import (
+    AUTOGRAD_TOLERANCE,
     DIFFERENCE_TOLERANCE,
     ROUNDING_OF_SUMS,
     GradientComparison,
@@ -44,13 +47,20 @@ def check(subject: Subject) -> Verdict:
         boxes = list(compare_boxes(objective, subject.budget))
         right = not any(c.wrong for c in (*whole, *boxes))
         second = SecondOrder.of(objective) if right else SecondOrder()  # it can only be wrong too
+        by_epsilon = errors_by_epsilon(objective, subject.budget)
     details = {
         "parameters": {c.gradient_name: c.to_json() for c in whole},
         "boxes": {c.gradient_name: c.to_json() for c in boxes},
         "hessian": {c.gradient_name: c.to_json() for c in second.products},
         "vjp": {c.gradient_name: c.autograd_error for c in second.vjps},
+        "limits": (DIFFERENCE_TOLERANCE, AUTOGRAD_TOLERANCE),
+        "epsilon": by_epsilon,
+        "planted": subject.plant,
     }
-    return Verdict.from_findings("gradients", [second.finding or _finding(whole, boxes, second)], details)
+    finding = second.finding or _finding(whole, boxes, second)
+    if subject.plant:
+        finding = finding_of_planted(subject.plant, finding, boxes)
+    return Verdict.from_findings("gradients", [finding], details)
 
 
 def _finding(
@@ -61,18 +71,16 @@ def _finding(
     everything = [*whole, *boxes]
     if wrong:
         first, *others = wrong
-        sentence = f"{first.gradient_name} is wrong: {first.errors}"
+        sentence = first.fault
         if others:
             sentence += f"; also {', '.join(c.gradient_name for c in others[:3])}"
         if wrong_whole:
             sentence += f", which spoils {list_names([c.gradient_name for c in wrong_whole])}"
-        advice = (
-            f"bprop of {first.gradient_name.partition(':')[0]} disagrees with its own fprop: mend its formula"
-        )
+        advice = f"bprop of {first.box} disagrees with its own fprop: mend its formula"
         return Finding("fail", *first.worst, sentence, advice, "gradient")
     if wrong_whole:
         first = wrong_whole[0]
-        sentence = f"every box is right by itself, but {first.gradient_name} is wrong: {first.errors}"
+        sentence = f"every box is right by itself, but {first.fault}"
         advice = "look at how the graph adds up gradients where several boxes read one"
         return Finding("fail", *first.worst, sentence, advice, "gradient")
     worst = max(c.error for c in everything)
@@ -80,6 +88,15 @@ def _finding(
     sentence = _passing_sentence(worst, whole, everything) + second.passing_clause
     worst = max(c.error for c in (*everything, *second.products))
     return Finding("pass", worst, DIFFERENCE_TOLERANCE, sentence)
+
+
+def finding_of_planted(name: str, finding: Finding, boxes: list[GradientComparison]) -> Finding:
+    """The same finding, which says that the fault was planted; a failure too if it was not found."""
+    if any(c.wrong for c in boxes if c.box == name):
+        advice = f"found: plant={name} turned the sign of this box's gradient; without plant= it is right"
+        return replace(finding, advice=advice)
+    sentence = f"the sign that plant={name} turned was not found: at this point the gradient of {name} is 0"
+    return Finding("fail", 1, 0, sentence, "take another box", "gradient")
 
 
 def _passing_sentence(
@@ -136,5 +153,6 @@ def compare_objective(objective: Objective, budget: Budget) -> Iterator[Gradient
             autograd_error = relative_error(g, autograd_gradient[name], rounding)
         kinks = int(differences.kinks.sum())
         yield GradientComparison(
-            name, error, autograd_error, kinks, len(indices), len(g), directions, differences.resolved
-        )
+            name, error, autograd_error, kinks, len(indices), len(g), directions, differences.resolved,
+            differences.factor,
+        )  # fmt: skip

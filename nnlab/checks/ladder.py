@@ -8,10 +8,12 @@ from time import perf_counter
 
 from nnlab.arguments import typed
 from nnlab.checks import data, determinism, gradients, rates, saturation, start, subset
+from nnlab.checks.objective import Objective
+from nnlab.checks.planted import refuse_unknown
 from nnlab.checks.subject import Budget, Subject
 from nnlab.checks.verdict import Finding, Verdict
 from nnlab.choices import short_repr
-from nnlab.errors import UserError
+from nnlab.errors import UserError, list_names
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import Component, static
@@ -29,10 +31,11 @@ RUNGS = {
 
 
 @dataclass(frozen=True)
-class ChosenRungs(Component):
-    """The setting `only`: a rung, a list of rungs, or null for all."""
+class CheckSettings(Component):
+    """The settings `only`: a rung, a list of rungs, or null for all; and `plant`: a box, or null."""
 
     only: str | tuple[str, ...] | None = static(None, choices=tuple(RUNGS))
+    plant: str | None = static(None)
 
 
 LEARNING_RUNGS = ("subset", "rates")  # rungs that test how well the job learns
@@ -41,7 +44,7 @@ NOTHING_TO_LEARN = Finding("pass", 0, 0, "nothing to learn: the target is consta
 
 def select_rungs(only) -> list[str]:
     """The rungs that `only` names: one, several in a list, or null for all. Raises `UserError`."""
-    names = ChosenRungs(only).only
+    names = CheckSettings(only).only
     if names is None:
         return list(RUNGS)
     if isinstance(names, str):
@@ -49,6 +52,19 @@ def select_rungs(only) -> list[str]:
     if not names:
         raise UserError(f"only = []: expected null for all rungs, or some of {', '.join(RUNGS)}")
     return [rung for rung in RUNGS if rung in names]
+
+
+def make_subject(experiment: Experiment, rungs: list[str], budget=None, plant=None) -> Subject:
+    """The experiment that these rungs check. Raises `UserError` if `plant` is none of its boxes."""
+    plant = CheckSettings(plant=plant).plant
+    if plant is None:
+        return Subject(experiment, budget)
+    if "gradients" not in rungs:
+        raise UserError(
+            f"plant = '{plant}': the rung that finds it is gradients, and only = {list_names(rungs)}"
+        )
+    refuse_unknown(plant, Objective(Subject(experiment, budget)).network)
+    return Subject(experiment, budget, plant)
 
 
 def run_rungs(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
@@ -64,7 +80,7 @@ def run_rungs(subject: Subject, rungs: list[str]) -> Iterator[Verdict]:
 
 @typed
 def check(
-    experiment: Experiment | None = None, *arrays, only=None, budget: Budget | None = None,
+    experiment: Experiment | None = None, *arrays, only=None, budget: Budget | None = None, plant=None,
     x=None, y=None, x_test=None, y_test=None,
 ) -> Iterator[Verdict]:  # fmt: skip
     """What `nnlab check` does: yields the `Verdict` of each rung as soon as it is known.
@@ -76,7 +92,8 @@ def check(
 
     Arrays x and y that follow the experiment, and a test set, take the place of its data, as in `nnlab.fit`.
     `only`, which may also follow the experiment, is the name of a rung, or several: start, gradients, subset,
-    saturation, rates, data, determinism.
+    saturation, rates, data, determinism. `plant` is the name of a box whose gradient is given the wrong sign,
+    to see the rung gradients find it.
     Raises `UserError` for what does not go together.
     """
     # `check(experiment, only, budget)` and `check(experiment, x, y)` are both natural to write.
@@ -91,4 +108,5 @@ def check(
     experiments = experiments_on_arrays(arguments, x_test, y_test)
     if len(experiments) > 1:
         raise UserError(f"nnlab.check takes one experiment, not {len(experiments)}")
-    return Exclusive("check", run_rungs(Subject(experiments[0], budget), select_rungs(only)))
+    rungs = select_rungs(only)
+    return Exclusive("check", run_rungs(make_subject(experiments[0], rungs, budget, plant), rungs))

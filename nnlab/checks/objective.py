@@ -21,6 +21,7 @@ from nnlab.autodiff.network import Network
 from nnlab.checks import references
 from nnlab.checks.central_differences import shifted
 from nnlab.checks.noise import draw_once
+from nnlab.checks.planted import with_wrong_sign
 from nnlab.checks.subject import Subject
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream
@@ -63,20 +64,38 @@ class Objective:
             std = max(leaf.fan_in, 1) ** -0.5 if leaf.kind == "weight" else 0.3
             draw = std * stream(0, "check", name).standard_normal(leaf.shape)
             leaf_slice.view(self.theta)[0] = torch.from_numpy(draw)
+        if subject.plant:
+            self.graph = with_wrong_sign(self.graph, subject.plant)
         self.network = self.bind_network(self.theta, self.grad)
 
     def bind_network(self, theta: torch.Tensor, grad: torch.Tensor, graph: Graph | None = None):
         """The network, or another graph's, on these parameters, with the masks that all of them share."""
         rates = {name: rate.expand(len(theta), 1) for name, rate in self.regularizer.rates().items()}
-        site = Site(len(theta), self.batch, training=True, template=self.template, columns=rates)
-        network = (graph or self.graph).bind(theta, grad, site, self.buffers.repeat(len(theta), 1))
+        site = Site(len(theta), self.batch, training=True, template=theta[:, :0], columns=rates)
+        buffers = self.buffers.to(theta).repeat(len(theta), 1)
+        network = (graph or self.graph).bind(theta, grad, site, buffers)
         draw_once(network)  # differences need a fixed function of theta
         return network
 
     def value(self, network, theta: torch.Tensor) -> torch.Tensor:
-        """L of every row, (K,)."""
-        losses = self.loss.fprop(network.fprop(self.x), self.t.expand(len(theta), -1, -1))
+        """L of every row, (K,), in the dtype of theta."""
+        z = network.fprop(self.x.to(theta))
+        losses = self.loss.fprop(z, self.t.to(theta).expand(len(theta), -1, -1))
         return losses.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
+
+    def value_along(self, v: torch.Tensor, dtype: torch.dtype) -> Callable[[float], float]:
+        """L(theta + step v), a function of the step, computed in this dtype."""
+        center, v = self.theta.to(dtype), v.to(dtype)
+        theta = aligned(1, (self.size,), center)
+        network = self.bind_network(theta, torch.zeros_like(theta))
+        for (_, ctx), (_, exact) in zip(network.stochastic, self.network.stochastic, strict=True):
+            ctx.uniforms = exact.uniforms.to(dtype)  # a stream draws other numbers in another dtype
+
+        def f(step: float) -> float:
+            theta.copy_(center + step * v)
+            return float(self.value(network, theta))
+
+        return f
 
     def value_now(self) -> float:
         """L at the present `theta`."""

@@ -62,8 +62,7 @@ class SecondOrder:
             sentence = f"{first.gradient_name} is wrong: off by {error:.2g} from bprop (limit {limit:g})"
             if others:
                 sentence += f"; also {', '.join(c.gradient_name for c in others[:3])}"
-            box = first.gradient_name.partition(":")[0]
-            advice = f"vjp of {box} disagrees with its own bprop: mend the boxes that it adds"
+            advice = f"vjp of {first.box} disagrees with its own bprop: mend the boxes that it adds"
             return Finding("fail", error, limit, sentence, advice, "gradient")
         wrong = sorted([c for c in self.products if c.wrong], key=lambda c: -c.severity)
         if wrong:

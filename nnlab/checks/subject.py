@@ -69,10 +69,13 @@ class Budget(Component):
 
 
 class Subject:
-    """An experiment, its data and their first fold. Raises `UserError` for what does not go together."""
+    """An experiment, its data and their first fold. Raises `UserError` for what does not go together.
 
-    def __init__(self, experiment: Experiment, budget: Budget | None = None):
-        self.budget = budget or Budget()
+    `plant` names the box whose gradient has a wrong sign planted in it, for the rung gradients.
+    """
+
+    def __init__(self, experiment: Experiment, budget: Budget | None = None, plant: str | None = None):
+        self.budget, self.plant = budget or Budget(), plant
         self.dataset = experiment.load()
         self.experiment = experiment = experiment.for_data(self.dataset.spec)
         experiment.loss_for(self.dataset.spec)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.checks.ladder import run_rungs, select_rungs
-from nnlab.checks.subject import Budget, Subject
+from nnlab.checks.ladder import make_subject, run_rungs, select_rungs
+from nnlab.checks.subject import Budget
 from nnlab.commands import early_end
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import refuse_resume
@@ -22,7 +22,7 @@ from nnlab.records.check_console import CheckConsole
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.titles import experiment_title
 
-RUNGS_WITH_PICTURE = ("rates", "subset", "saturation")
+RUNGS_WITH_PICTURE = ("gradients", "rates", "subset", "saturation")
 
 
 def run(runs: list[ComposedRun]) -> int:
@@ -35,7 +35,8 @@ def prepare(settings: dict):
     refuse_resume(settings)
     wants_picture(settings, rows=2)
     rungs, budget = select_rungs(settings["only"]), make_part(Budget, settings["check"], "check")
-    return Subject(Experiment.from_config(experiment_settings(settings, "check")), budget), rungs
+    experiment = Experiment.from_config(experiment_settings(settings, "check"))
+    return make_subject(experiment, rungs, budget, settings["plant"]), rungs
 
 
 def execute(run: PreparedRun) -> int:
@@ -58,12 +59,14 @@ def execute(run: PreparedRun) -> int:
             console.verdict(verdict)
         # A rung that did not apply has no details.
         drawn = [verdict for verdict in verdicts if verdict.rung in RUNGS_WITH_PICTURE and verdict.details]
-        if drawn and wants_picture(run.settings, rows=2):
+        if not wants_picture(run.settings, rows=2):
+            drawn = []
+        if drawn:
             from nnlab.records.check_picture import RUNG_PICTURES  # matplotlib, half a second
 
             for verdict in drawn:
                 folder.picture(RUNG_PICTURES[verdict.rung](verdict.details, title), verdict.rung)
-        console.close(run.folder)
+        console.close(run.folder, [f"{verdict.rung}.png" for verdict in drawn])
     return int(any(verdict.status == "fail" for verdict in verdicts))
 
 

@@ -51,14 +51,17 @@ class CheckConsole:
         self.pending_rungs.remove(verdict.rung)
         self._show_running_rung()
 
-    def close(self, folder) -> None:
-        """Print how many rungs passed, warned and failed, the time, and the folder."""
+    def close(self, folder, pictures: list[str] | None = None) -> None:
+        """Print how many rungs passed, warned and failed, the time, the folder, and the pictures in it."""
         counts = {"pass": "passed", "warn": "warned", "fail": "failed"}
         parts = [f"{self.statuses.count(s)} {word}" for s, word in counts.items() if s in self.statuses]
         self._print("")
         self._print(f"  {', '.join(parts)} in {format_duration(self.seconds)}")
         for line in labelled_lines("check folder", visible(str(folder))):
             self._print(line)
+        if pictures:
+            label = f"  {'pictures':19}"
+            self._print_lines(label, " " * len(label), self._wrap(", ".join(pictures)))
 
     def __enter__(self):
         return self

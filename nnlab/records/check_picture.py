@@ -1,10 +1,11 @@
-"""The plots of `nnlab check`: learning rate range test, overfitting a subset, flow through the layers."""
+"""The pictures of `nnlab check`: learning rate range test, overfitting a subset, flow through the layers."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from nnlab.records.gradients_picture import gradients
 from nnlab.records.picture import (
     BLACK,
     GREY,
@@ -110,7 +111,7 @@ def saturation(details: dict, title: str) -> bytes:
     return render_png(figure)
 
 
-RUNG_PICTURES = {"rates": rates, "subset": subset, "saturation": saturation}
+RUNG_PICTURES = {"gradients": gradients, "rates": rates, "subset": subset, "saturation": saturation}
 
 
 def _format_layer_axis(axes, names: list[str], quantity: str) -> None:
