@@ -9,8 +9,9 @@ import nnlab
 from nnlab import UserError
 from nnlab.cli import main
 from nnlab.records import stored_histograms
+from nnlab.records.epoch_histograms import EpochHistograms
 from nnlab.records.events import EventFile, tfrecord
-from nnlab.records.stored_histograms import StoredHistograms, read_histograms
+from nnlab.records.stored_histograms import read_histograms
 
 VALUES = np.random.default_rng(0).normal(size=(3, 1000)).cumsum(0)
 TAGS = "parameters/hidden1.weight", "activations/relu1"
@@ -59,7 +60,7 @@ def test_quantiles_and_shares_are_those_of_the_values(folder):
 
 
 def test_an_epoch_without_a_finite_value_has_no_quantiles():
-    empty = StoredHistograms(np.array([1]), np.zeros((1, 2)), np.array([[0.0, 0.5, 1.0]]))
+    empty = EpochHistograms(np.array([1]), np.zeros((1, 2)), np.array([[0.0, 0.5, 1.0]]))
     assert np.isnan(empty.quantiles([0.5])).all() and not empty.shares_between(np.linspace(0, 1, 4)).any()
 
 

@@ -68,8 +68,8 @@ class TrainedModel:
     def __init__(self, experiment: Experiment, spec: DataSpec, rows: list[TrainedRow], device: str = "cpu"):
         self.experiment = experiment = experiment.for_data(spec)
         self.spec, self.rows = spec, rows
-        self._loss, self._graph = experiment.loss_for(spec), experiment.graph(spec)
-        self._template = torch.empty(0, dtype=getattr(torch, experiment.dtype), device=device_named(device))
+        self.loss, self.graph = experiment.loss_for(spec), experiment.graph(spec)
+        self.template = torch.empty(0, dtype=getattr(torch, experiment.dtype), device=device_named(device))
         self._prepare()
 
     def _prepare(self) -> None:
@@ -125,15 +125,15 @@ class TrainedModel:
         outputs = self.outputs(x, row)
         if not self.spec.classes:
             return None, outputs
-        probabilities = self._loss.probabilities(torch.from_numpy(outputs.T)).numpy().T
+        probabilities = self.loss.probabilities(torch.from_numpy(outputs.T)).numpy().T
         return self._classes(outputs, mean_threshold(self.rows_for(row))), probabilities
 
     def _classes(self, outputs: np.ndarray, threshold: float | None) -> np.ndarray:
         """(n,) the numbers of the classes that outputs (n, m) predict."""
         z = torch.from_numpy(outputs.T)
         if threshold is None:
-            return self._loss.scores(z).argmax(0).numpy()
-        return above_threshold(self._loss.probabilities(z).numpy(), threshold, self.spec).argmax(0)
+            return self.loss.scores(z).argmax(0).numpy()
+        return above_threshold(self.loss.probabilities(z).numpy(), threshold, self.spec).argmax(0)
 
     @typed
     def predict_interval(
@@ -221,11 +221,11 @@ class TrainedModel:
     def scoring(self, row: int | None = None) -> Scoring:
         """To evaluate more examples than memory holds: `add(x, y)` takes block after block, and `report()` is
         then what `evaluate` returns."""
-        rows, template = self.rows_for(row), self._template
+        rows, template = self.rows_for(row), self.template
         if len(rows) > 1:  # an average is computed in float64
             template = torch.empty(0, dtype=torch.float64)
         normalizers = [rows[0].normalizer] if self.spec.classes else [row.normalizer for row in rows]
-        settings = self._loss, self.spec, normalizers, template, rows[0].batch
+        settings = self.loss, self.spec, normalizers, template, rows[0].batch
         uncalibrated, channels = None, self._channels
         if any("temperature" in row.calibration for row in rows):
             uncalibrated = Scoring(partial(self._outputs, rows=rows, calibrated=False), *settings)
@@ -255,14 +255,14 @@ class TrainedModel:
             return self._mean(lambda z, _: z, x, rows, calibrated)
         if not self.spec.classes:
             return self._mean(self._in_units, x, rows)
-        p = torch.from_numpy(self._mean(lambda z, _: self._loss.probabilities(z), x, rows, calibrated))
+        p = torch.from_numpy(self._mean(lambda z, _: self.loss.probabilities(z), x, rows, calibrated))
         float_info = torch.finfo(p.dtype)
         z, clamped_outputs = (
-            self._loss.inverse_map(p),
-            self._loss.inverse_map(p.clamp(float_info.tiny, 1 - float_info.eps / 2)),
+            self.loss.inverse_map(p),
+            self.loss.inverse_map(p.clamp(float_info.tiny, 1 - float_info.eps / 2)),
         )
         z = torch.where(z.isfinite() | p.isnan(), z, clamped_outputs)
-        return z[-self._graph.nodes[-1].shape[0] :].numpy()  # one output is that of the second class
+        return z[-self.graph.nodes[-1].shape[0] :].numpy()  # one output is that of the second class
 
     def _in_units(self, z: torch.Tensor, rows: list[TrainedRow]) -> torch.Tensor:
         """Predicted numbers (K, m, n) in the targets' units."""
@@ -291,7 +291,7 @@ class TrainedModel:
         if key not in self._stacks:
             threads = thread_count("auto")
             self._stacks[key] = bind_stacks(
-                self.experiment, self._graph, self.spec, rows, self._template, threads
+                self.experiment, self.graph, self.spec, rows, self.template, threads
             )
         return self._stacks[key]
 

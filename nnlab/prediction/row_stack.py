@@ -32,20 +32,15 @@ class RowStack:
         template: torch.Tensor,
         threads: int,
     ):
-        layout = graph.layout()
-        self.rows, self.batch, self.template = rows, rows[0].batch, template
-        self.encoding, self.inputs = spec.encoding, spec.inputs
-        weights = Weights(*(template.new_zeros(len(rows), n) for n in (layout.size, layout.buffers_size)))
-        for name, view in leaf_views(graph, weights).items():
-            for k, row in enumerate(rows):
-                view[k] = torch.from_numpy(row.weights[name]).to(template)
+        self.rows, self.batch = rows, rows[0].batch
+        self.inputs = RowInputs(spec, rows, template)
+        weights = stacked_weights(graph, rows, template)
         rates = stack_experiments([e] * len(rows)).regularizer.rates()
         site = Site(
             len(rows), self.batch, False, weights.theta, rates, threads, e.precision, overwrites=True
         )  # fmt: skip
         self.network = graph.bind(weights.theta, weights.theta, site, weights.buffers)
         self.temperature = temperatures([row.calibration for row in rows])
-        self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])
 
     def outputs(self, x: np.ndarray, calibrated: bool = True) -> Iterator[tuple[slice, torch.Tensor]]:
         """(examples, outputs) of each batch of x (n, d_raw): a slice of x, and z (K, m, examples), divided by
@@ -53,24 +48,42 @@ class RowStack:
         temperature = self.temperature if calibrated else None
         for start in range(0, len(x), self.batch):
             examples = slice(start, min(start + self.batch, len(x)))
-            z = self.network.fprop(self._inputs(x[examples]))[..., : len(x) - start]
+            z = self.network.fprop(self.inputs(x[examples], self.batch))[..., : len(x) - start]
             yield examples, z if temperature is None else z / torch.from_numpy(temperature).to(z)
 
-    def _inputs(self, x: np.ndarray) -> torch.Tensor:
-        """x (n, d_raw) as each row encodes and normalises it, (K, d, B): zeros pad it to a full batch."""
+
+class RowInputs:
+    """What the networks of some rows get of raw examples, as each row encodes and normalises them."""
+
+    def __init__(self, spec: DataSpec, rows: list[TrainedRow], template: torch.Tensor):
+        self.encoding, self.width, self.rows, self.template = spec.encoding, spec.inputs, len(rows), template
+        self.normalizers, self.normalizer_of = _unique_normalizers([row.normalizer for row in rows])
+
+    def __call__(self, x: np.ndarray, batch: int) -> torch.Tensor:
+        """x (n, d_raw) as (K, d, B): zeros pad it to a full batch."""
         tables = []
         for normalizer in self.normalizers:
-            table = aligned(1, (self.inputs, self.batch), self.template)
+            table = aligned(1, (self.width, batch), self.template)
             center = raw_center(self.encoding, normalizer["center"])
             raw = centered(x.astype(np.float64), center, self.template)
             table[0, :, : len(x)] = network_inputs(raw, self.encoding, normalizer)
             tables.append(table)
         if len(tables) == 1:
-            return tables[0].expand(len(self.rows), -1, -1)
-        out = aligned(len(self.rows), (self.inputs, self.batch), self.template)
+            return tables[0].expand(self.rows, -1, -1)
+        out = aligned(self.rows, (self.width, batch), self.template)
         for row, number in zip(out, self.normalizer_of, strict=True):
             row.copy_(tables[number][0])
         return out
+
+
+def stacked_weights(graph: Graph, rows: list[TrainedRow], template: torch.Tensor) -> Weights:
+    """The parameters and buffers of the rows, as a network of them reads them."""
+    layout = graph.layout()
+    weights = Weights(*(template.new_zeros(len(rows), n) for n in (layout.size, layout.buffers_size)))
+    for name, view in leaf_views(graph, weights).items():
+        for k, row in enumerate(rows):
+            view[k] = torch.from_numpy(row.weights[name]).to(template)
+    return weights
 
 
 def bind_stacks(

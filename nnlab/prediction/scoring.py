@@ -77,7 +77,9 @@ class Scoring:
     def _add_batch(self, z: np.ndarray, targets: np.ndarray) -> None:
         count = len(targets)
         z = self._pad(torch.from_numpy(z).to(self.template))
-        t = self._pad(torch.stack([self._normalized(targets, n) for n in self.normalizers]))
+        t = self._pad(
+            torch.stack([network_targets(targets, self.spec, n, self.template) for n in self.normalizers])
+        )
         self.per_example.append(self.metric_sums.per_example(z, t))
         to_prediction, scores = self.metric_sums.task.to_prediction, self.metric_sums.loss.scores(z[:1])
         self.sizes.append(count)
@@ -91,14 +93,6 @@ class Scoring:
         for collected, values in ((self.predictions, scores), (self.targets, t[:1])):
             values = to_prediction(values.double().cpu().numpy())[0, :, :count]
             collected.append(values.copy() if self.spec.classes else values * scale + mean)
-
-    def _normalized(self, targets: np.ndarray, normalizer: dict) -> torch.Tensor:
-        """(m, n): classes one-hot."""
-        if self.spec.classes:
-            numbers = torch.from_numpy(targets[None]).to(self.template.device)
-            return self.template.new_zeros(self.spec.outputs, len(targets)).scatter_(0, numbers, 1)
-        block = targets.astype(np.float64)
-        return normalize_targets(centered(block, normalizer["target_center"], self.template), normalizer)
 
     def _pad(self, values: torch.Tensor) -> torch.Tensor:
         """(K, m, n) as (K, m, B), with zeros."""
@@ -125,3 +119,14 @@ class Scoring:
         """(1, B): 1/n for each example of a batch, 0 for its padding."""
         is_example = torch.arange(self.batch, device=self.template.device) < size
         return (is_example.to(self.template) / sum(self.sizes))[None]
+
+
+def network_targets(
+    targets: np.ndarray, spec: DataSpec, normalizer: dict, like: torch.Tensor
+) -> torch.Tensor:
+    """(m, n): classes (n,) one-hot, or numbers (n, m) as a row normalises them."""
+    if spec.classes:
+        numbers = torch.from_numpy(targets[None]).to(like.device)
+        return like.new_zeros(spec.outputs, len(targets)).scatter_(0, numbers, 1)
+    block = targets.astype(np.float64)
+    return normalize_targets(centered(block, normalizer["target_center"], like), normalizer)

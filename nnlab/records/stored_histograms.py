@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_DOUBLE
 
 from nnlab.errors import UserError, shortened
+from nnlab.records.epoch_histograms import EpochHistograms
 from nnlab.records.events import masked_checksum
 from nnlab.records.files import EVENT_FILE_PREFIX
 from nnlab.untrusted import plain_file, unlinked_file
@@ -26,34 +26,7 @@ MOST_BINS = 1000
 EPOCHS_READ = 60  # at most, evenly spaced: no picture shows more
 
 
-@dataclass(frozen=True)
-class StoredHistograms:
-    """The histograms of one tensor by epoch: `epochs` (n,), `counts` (n, bins) between `edges`
-    (n, bins + 1); within a bin, values count as evenly spread."""
-
-    epochs: np.ndarray
-    counts: np.ndarray
-    edges: np.ndarray
-
-    def quantiles(self, shares: list[float]) -> np.ndarray:
-        """(shares, n): below which value so large a share of the values lies; NaN where none was counted."""
-        return np.array([
-            np.interp(shares, below, edges) if total else np.full(len(shares), np.nan)
-            for below, edges, total in zip(self._shares_below(), self.edges, self.counts.sum(1), strict=True)
-        ]).T  # fmt: skip
-
-    def shares_between(self, limits: np.ndarray) -> np.ndarray:
-        """(m, n): which share of the values lies between each two of m + 1 `limits`."""
-        pairs = zip(self._shares_below(), self.edges, strict=True)
-        return np.diff([np.interp(limits, edges, below) for below, edges in pairs]).T
-
-    def _shares_below(self) -> np.ndarray:
-        """(n, bins + 1): which share of the values lies below each edge."""
-        below = np.pad(np.cumsum(self.counts, axis=1), ((0, 0), (1, 0)))
-        return below / np.maximum(1, below[:, -1:])
-
-
-def read_histograms(folder: Path, epochs_read: int = EPOCHS_READ) -> dict[str, StoredHistograms]:
+def read_histograms(folder: Path, epochs_read: int = EPOCHS_READ) -> dict[str, EpochHistograms]:
     """The histograms in the event files of a folder, by tag: `parameters/hidden1.weight`,
     `activations/relu1`. Of more than `epochs_read` epochs so many are read, the first and the last among
     them; of an epoch that is there twice, the later one.
@@ -136,9 +109,9 @@ def _bins(tensor: TensorProto, where: str) -> np.ndarray:
     return bins
 
 
-def _joined(bins_of_epoch: dict[int, np.ndarray], where: str) -> StoredHistograms:
+def _joined(bins_of_epoch: dict[int, np.ndarray], where: str) -> EpochHistograms:
     if len({len(bins) for bins in bins_of_epoch.values()}) > 1:
         raise UserError(f"{where} has more bins in one epoch than in another")
     bins = np.stack([*bins_of_epoch.values()])
     edges = np.concatenate([bins[:, :, 0], bins[:, -1:, 1]], axis=1)
-    return StoredHistograms(np.array([*bins_of_epoch]), bins[:, :, 2], edges)
+    return EpochHistograms(np.array([*bins_of_epoch]), bins[:, :, 2], edges)

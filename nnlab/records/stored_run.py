@@ -14,6 +14,7 @@ from nnlab.allowed import MAX_ROWS
 from nnlab.arguments import typed
 from nnlab.data.spec import SPEC_FILE, DataSpec
 from nnlab.errors import UserError
+from nnlab.records.epoch_histograms import EpochHistograms
 from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.run_folder import (
     CALIBRATION_PREFIX,
@@ -160,8 +161,8 @@ class StoredRun:
         return self._curves.curve(name, refit)
 
     @typed
-    def histograms(self, row: int = 0) -> dict:
-        """Name -> `StoredHistograms`, by epoch: of the row's parameters, `parameters/hidden1.weight`, and of
+    def histograms(self, row: int = 0) -> dict[str, EpochHistograms]:
+        """By name and epoch: of the row's parameters, `parameters/hidden1.weight`, and of
         its boxes' outputs, `activations/relu1`. Of the first 20 rows, and empty without histograms=N."""
         from nnlab.records.stored_histograms import read_histograms  # imports TensorBoard's messages
         from nnlab.records.tensorboard import row_folders, row_names

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from nnlab.errors import UserError, visible
 from nnlab.records.stored_run import StoredRun
+from nnlab.report.inside import inside_sections
 from nnlab.report.learning_curves import curves_section
 from nnlab.report.page import Section
 
@@ -18,9 +20,10 @@ RUN_SECTIONS: dict[str, Callable[[StoredRun], Section | None]] = {
 
 def run_sections(stored: StoredRun) -> Iterator[Section]:
     """The sections of a run, in order. One that cannot be made is a sentence, and costs no other."""
-    for heading, make in RUN_SECTIONS.items():
+    makers = {heading: partial(make, stored) for heading, make in RUN_SECTIONS.items()}
+    for heading, make in (makers | inside_sections(stored)).items():
         try:
-            section = make(stored)
+            section = make()
         except UserError as e:
             section = Section(heading, note=f"Not here: {e}.")
         except Exception as e:  # a folder may be damaged in any way, and a page must not fail for one section

@@ -1,0 +1,102 @@
+"""The test examples that a run predicts worst, as images or as rows of the table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlab.data.dataset import Dataset
+from nnlab.data.spec import DataSpec
+from nnlab.prediction.example_cells import example_cells
+from nnlab.prediction.mistakes import TestPredictions, places_in, test_predictions
+from nnlab.report.page import Section
+from nnlab.report.parts import Image, Table, Text
+from nnlab.report.pixels import image_pngs, is_image, is_signal, signal_png
+from nnlab.report.trained_run import TrainedRun
+
+CLASSES_HEADING, NUMBERS_HEADING = "Misclassified examples", "Largest residuals"
+IMAGES_SHOWN, LINES_SHOWN = 24, 12
+COLUMNS_SHOWN = 40
+IMAGE_WIDTH = 96  # pixels on the screen
+PIXELATED_UP_TO = 48  # pixels along a side of an image that is shown with its pixels
+
+
+def mistakes_section(run: TrainedRun) -> Section:
+    """The surest wrong classes, or the largest residuals, of the test set."""
+    spec = run.model.spec
+    heading = CLASSES_HEADING if spec.classes else NUMBERS_HEADING
+    predictions = test_predictions(run.stored, spec)
+    as_pictures = is_image(spec.shape) or is_signal(spec.shape)
+    worst = predictions.worst(IMAGES_SHOWN if as_pictures else LINES_SHOWN)
+    if not len(worst):
+        total = len(predictions.examples)
+        return Section(heading, note=f"None: all {total:,} test examples were predicted right.")
+    dataset = run.data.dataset
+    places = places_in(dataset, predictions)[worst]
+    lines = [prediction_cells(predictions, spec, n) for n in worst]
+    words = Text(_sentence(predictions, spec, len(worst)))
+    if as_pictures:
+        return Section(heading, [words, *example_images(dataset, places, lines)])
+    return Section(heading, [words, example_table(dataset, places, lines)])
+
+
+def prediction_cells(predictions: TestPredictions, spec: DataSpec, n: int) -> dict[str, str]:
+    """Of a line of the predictions: the example's number, what is true, what was predicted and how surely."""
+    cells = {"example": str(predictions.examples[n])}
+    if spec.classes:
+        cells["true"] = spec.classes[predictions.targets[n]]
+        cells["predicted"] = spec.classes[predictions.predictions[n]]
+        return cells | {"probability": f"{predictions.confidence[n]:.1%}"}
+    names = spec.targets if spec.outputs > 1 else ("",)
+    for i, name in enumerate(names or [str(i) for i in range(spec.outputs)]):
+        of = f" {name}" if name else ""
+        cells[f"true{of}"] = f"{predictions.targets[n, i]:.5g}"
+        cells[f"predicted{of}"] = f"{predictions.predictions[n, i]:.5g}"
+        cells[f"residual{of}"] = f"{predictions.residuals[n, i]:+.3g}"
+    return cells
+
+
+def example_images(dataset: Dataset, places: np.ndarray, lines: list[dict[str, str]]) -> list[Image]:
+    """An image of each example, with what is true and what was predicted below it."""
+    shape = dataset.spec.shape
+    x = np.asarray(dataset.x[places]).reshape(len(places), *shape)
+    if is_image(shape):
+        pngs, width, small = image_pngs(x), IMAGE_WIDTH, max(shape[1:]) <= PIXELATED_UP_TO
+    else:
+        pngs, width, small = [signal_png(signal.reshape(shape[0], -1)) for signal in x], 160, False
+    return [
+        Image(png, _image_label(cells), _image_caption(cells), small, width)
+        for png, cells in zip(pngs, lines, strict=True)
+    ]
+
+
+def example_table(dataset: Dataset, places: np.ndarray, lines: list[dict[str, str]]) -> Table:
+    """A line for each example: the predictions, then its cells in the data."""
+    names, cells = example_cells(dataset, places)
+    note = ""
+    if len(names) > COLUMNS_SHOWN:
+        note = f"The first {COLUMNS_SHOWN} of {len(names):,} columns of the data."
+    rows = [[*line.values(), *of_data[:COLUMNS_SHOWN]] for line, of_data in zip(lines, cells, strict=True)]
+    return Table([*lines[0], *names[:COLUMNS_SHOWN]], rows, note=note)
+
+
+def _image_caption(cells: dict[str, str]) -> str:
+    if "probability" in cells:
+        return f"{cells['predicted']} ({cells['probability']}), true: {cells['true']}"
+    return ", ".join(f"{name} {value}" for name, value in cells.items() if name != "example")
+
+
+def _image_label(cells: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in cells.items())
+
+
+def _sentence(predictions: TestPredictions, spec: DataSpec, shown: int) -> str:
+    total = len(predictions.examples)
+    if not spec.classes:
+        by = " in units of each target's standard deviation" if spec.outputs > 1 else ""
+        return f"The {shown} of {total:,} test examples with the largest residuals{by}, the largest first."
+    wrong = int(predictions.is_wrong.sum())
+    which = f"the {shown} surest of them" if shown < wrong else "all of them"
+    return (
+        f"{wrong:,} of {total:,} test examples were predicted wrong; {which}, by the probability of the "
+        "predicted class."
+    )
