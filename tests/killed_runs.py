@@ -93,7 +93,7 @@ def differing_files(first: Path, second: Path) -> list[str]:
 
 
 def _is_compared(path: Path) -> bool:
-    is_own = path.name not in ("command.txt", "runs.json") and ".hydra" not in path.parts
+    is_own = path.name not in ("command.txt", "runs.json", "speed.json") and ".hydra" not in path.parts
     return path.is_file() and is_own and not path.name.startswith("events.out")
 
 

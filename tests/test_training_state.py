@@ -49,11 +49,12 @@ def go_on(training: Training, snapshots: dict | None = None):
 
 
 def bits(thing):
-    """Anything that is said, as something that is equal only if every bit is; but for the clock's."""
+    """Anything that is said, as something that is equal only if every bit is; but for time and memory."""
     if isinstance(thing, np.ndarray):
         return thing.dtype.str, thing.shape, thing.tobytes()
     if isinstance(thing, (Record, Result)) or hasattr(thing, "__dataclass_fields__"):
-        return {f.name: bits(getattr(thing, f.name)) for f in fields(thing) if f.name != "seconds"}
+        names = {f.name for f in fields(thing)} - {"seconds", "step_seconds", "tensor_bytes"}
+        return {name: bits(getattr(thing, name)) for name in sorted(names)}
     if isinstance(thing, dict):
         return {name: bits(value) for name, value in thing.items()}
     if isinstance(thing, (list, tuple)):

@@ -17,6 +17,8 @@ from nnlab.records.text_columns import LINE_WIDTH
 
 CELL_CHARACTERS = 10  # at most: 999/10000
 GAP = 2
+THETA_PREFIX = "theta/"  # of the curves of single parameters
+LINEAR_NAMES = {"output.weight": "W", "output.bias": "b"}  # as in y = W x + b, a model without hidden layers
 # Recorded of every run, and no further curve.
 USUAL_CURVES = {
     "train_loss", "train_error", "val_loss", "val_error", "lr", "lr_lowered", "went_back", "grad_norm",
@@ -71,7 +73,7 @@ class ProgressColumns:
         for name in curves:
             if name in USUAL_CURVES or name == metric:
                 continue
-            heading = short_label(name) if name.startswith("val_") else name
+            heading = short_label(name) if name.startswith("val_") else curve_heading(name, curves)
             column = Column(heading, max(len(heading) + GAP, 11), name, metric_formatter(name, task))
             if column.width > room:
                 break
@@ -101,3 +103,23 @@ class ProgressColumns:
                 trained = f"{means['rows']}"
             line += f"{trained:>11}"
         return f"{line}{format_duration(seconds):>10}"
+
+
+def curve_heading(name: str, curves) -> str:
+    """The heading of a recorded curve: of a parameter its own name, without the index if it is one number; W
+    and b of a model that has no others.
+
+    >>> line = ["train_loss", "theta/output.weight[0,0]", "theta/output.bias[0]"]
+    >>> [curve_heading(name, line) for name in line[1:]]
+    ['W', 'b']
+    >>> curve_heading("theta/hidden1.weight[3,1]", ["theta/hidden1.weight[3,1]", "theta/hidden1.weight[3,2]"])
+    'hidden1.weight[3,1]'
+    """
+    if not name.startswith(THETA_PREFIX):
+        return name.replace("_", " ")
+    parameters = [curve.partition("[")[0] for curve in curves if curve.startswith(THETA_PREFIX)]
+    own, _, index = name.partition("[")
+    heading = own.removeprefix(THETA_PREFIX)
+    if {*parameters} <= {f"{THETA_PREFIX}{parameter}" for parameter in LINEAR_NAMES}:
+        heading = LINEAR_NAMES[heading]
+    return heading if parameters.count(own) == 1 else f"{heading}[{index}"

@@ -14,6 +14,7 @@ from nnlab.records.graph_nodes import shown_graph
 from nnlab.records.graph_tensorboard import graph_def
 from nnlab.records.rate_course import RateCourse
 from nnlab.records.run_folder import SPLITS_FILE, TEST_PREDICTIONS_FILE, RunFolder
+from nnlab.records.speed import SPEED_FILE, Speed
 from nnlab.records.summary import summarize
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.test_predictions import (
@@ -82,6 +83,7 @@ class RunWriter:
         self.folder, self.tensorboard = RunFolder(request.folder), None
         self.curves = Curves(len(self.rows)) if request.picture else None
         self.rates = RateCourse(len(self.rows))
+        self.speed = Speed([len(row.fold.train) for row in self.rows])
         if is_closed:
             self.folder.closed = True
             return
@@ -119,6 +121,7 @@ class RunWriter:
         if not part.refit:
             self.tensorboard.record(part)
             self.rates.record(part)
+            self.speed.record(part)
             if self.curves:
                 self.curves.record(part)
         return part
@@ -172,6 +175,7 @@ class RunWriter:
         self.equation = self._equation(results)
         if self.equation:
             self.folder.write(equation_text.EQUATION_FILE, equation_text.to_json(self.equation))
+        self.folder.write(SPEED_FILE, self.speed.to_json())
         self.folder.write_results(results, {TEST_PREDICTIONS_FILE: test_predictions(results, self.dataset)})
         try:
             if self.curves:

@@ -25,6 +25,7 @@ from nnlab.records.run_folder import (
     WEIGHTS_FILE,
 )
 from nnlab.records.run_path import describe_runs_below
+from nnlab.records.speed import SPEED_FILE
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.records.stored_predictions import read_columns, read_splits
 from nnlab.records.stored_weights import read_tensors
@@ -60,6 +61,7 @@ class StoredRun:
         run.experiment, run.spec           what was trained, and the data's spec (None in old folders)
         run.settings, run.command          config.yaml; the command that repeats the run
         run.ended, run.summary, run.rows   of a finished run: summary.json and rows.json
+        run.speed                          examples a second, bytes; {} in old folders
         run.curves("val_loss")             (rows, epochs), NaN where a row did not train
         run.histograms(row)[name]          by epoch, where histograms=N has recorded some
         run.weights[row][name]             from the best epochs
@@ -129,6 +131,13 @@ class StoredRun:
     @cached_property
     def summary(self) -> dict:
         return self._checked("summary.json", read_json(self._file("summary.json")), _summary_fault)
+
+    @cached_property
+    def speed(self) -> dict:
+        """Seconds and bytes of its training steps, see `nnlab.records.speed`; empty in old folders."""
+        if not self._has(SPEED_FILE):
+            return {}
+        return self._checked(SPEED_FILE, read_json(self._file(SPEED_FILE)), _speed_fault)
 
     @cached_property
     def rows(self) -> list[dict]:
@@ -243,6 +252,10 @@ def _summary_fault(tree) -> str:
         if not isinstance(metric, dict) or not _are_numbers(metric.values()):
             return f"the metric {name!r:.100} is not a mean and its interval, in numbers"
     return ""
+
+
+def _speed_fault(tree) -> str:
+    return "" if isinstance(tree, dict) and _are_numbers(tree.values()) else "expected numbers, by name"
 
 
 def _rows_fault(tree) -> str:

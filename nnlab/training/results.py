@@ -63,6 +63,8 @@ class Record:
     seconds: float = 0.0  # since training began
     refit: bool = False  # trained again, on the validation examples too
     histograms: dict[str, Histograms] = field(default_factory=dict)
+    step_seconds: float = 0.0  # of these, what the steps of this epoch took, without validation
+    tensor_bytes: int = 0  # that the rows' parameters, slots, gradients and activations take
 
     def select(self, first: int, count: int) -> Record | None:
         """The record of rows `first` to `first + count - 1` alone, numbered from 0; None if it has none."""
@@ -71,6 +73,7 @@ class Record:
             return None
         if selected.all() and first == 0:
             return self
+        share = selected.sum() / len(selected)  # of what the whole stack took
         return replace(
             self,
             rows=self.rows[selected] - first,
@@ -80,6 +83,8 @@ class Record:
             histograms={
                 n: Histograms(h.counts[selected], h.edges[selected]) for n, h in self.histograms.items()
             },
+            step_seconds=share * self.step_seconds,
+            tensor_bytes=int(share * self.tensor_bytes),
         )
 
     def renumbered_from(self, first: int) -> Record:

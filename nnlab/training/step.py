@@ -70,6 +70,11 @@ class Step:
         """Whether its tail is compiled."""
         return isinstance(self.tail, FusedTail) and self.tail.fallback is None
 
+    def held(self) -> list:
+        """What a step needs beside the state of the population: gradients and the network's values. Without
+        what is gathered for many steps at once, to save calls."""
+        return [self.grad, self.dz, self.network]
+
     def run(self, chunk: Chunk, epoch: int, lr: torch.Tensor) -> torch.Tensor:
         """Train on a chunk of the epoch's batches, at rates lr (K, S). Returns the network's outputs before
         each step, (S, K, m, B); the next chunk overwrites them."""

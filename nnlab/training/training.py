@@ -14,6 +14,7 @@ from nnlab.data.gpu_batches import GpuBatches
 from nnlab.experiment import Row, stack_graph
 from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.devices import free_memory
+from nnlab.runtime.tensor_bytes import tensor_bytes
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
 from nnlab.training import snapshot
@@ -62,6 +63,8 @@ class Training:
         self._previous: State | None = None  # the state after the previous epoch, to go back to
         self._start_time = 0.0  # by time.perf_counter, in seconds
         self._sums: np.ndarray | None = None  # (2, K): loss and error of the steps so far, while paused
+        self._step_seconds = 0.0  # of the steps of the epoch under way
+        self.tensor_bytes = 0  # see `Record`; counted after the first epoch
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,7 +119,11 @@ class Training:
             histograms = {name: h.select(live) for name, h in histograms.items()}
             statuses = {row: ending.status for row, ending in endings.items()}
             seconds, rows = time.perf_counter() - self._start_time, np.array(self.row_numbers)
-            record = Record(epoch, rows, recorded, improved[live], statuses, seconds, refit, histograms)
+            record = Record(
+                epoch, rows, recorded, improved[live], statuses, seconds, refit, histograms,
+                self._step_seconds, self.tensor_bytes,
+            )  # fmt: skip
+            self._step_seconds = 0.0
             return record, self._end(endings)
 
     def _live_indices(self) -> np.ndarray:
@@ -186,6 +193,7 @@ class Training:
         """One pass over every row's training examples, or the rest of it; the metrics of training, (K,) each.
         None if it paused before the last step."""
         regularizer, evaluator = self.population.experiment.regularizer, self.evaluator
+        start = time.perf_counter()
         evaluator.begin(self._sums)
         self._sums = None
         for chunk in self.batches.epoch(epoch, self.steps):
@@ -195,6 +203,7 @@ class Training:
             self.steps = chunk.first + len(chunk.x)
             if self.steps < self.batches.steps and should_pause():
                 self._sums = evaluator.sums.cpu().numpy().copy()
+                self._step_seconds += time.perf_counter() - start
                 return None
         self.steps = 0
         means, grad_norm = evaluator.sums / self.batches.train_counts, self.step.grad_norm.double()
@@ -202,6 +211,10 @@ class Training:
         further |= self.step.further_curves.metrics(grad_norm)
         # One copy to the host, and so one sync.
         metrics = torch.stack([*means, grad_norm, *further.values()]).cpu().numpy()
+        self._step_seconds += time.perf_counter() - start
+        if not self.tensor_bytes:
+            held = self.population, self._previous, self.step.held()
+            self.tensor_bytes = tensor_bytes(held, apart=(Row,))
         loss, error, grad_norm, *further_values = metrics
         return {
             "train_loss": loss,
@@ -218,9 +231,8 @@ class Training:
         return e.optimizer.lr * torch.from_numpy(factor * np.ones(len(steps)))
 
     def _progress(self, epoch: int, steps: np.ndarray) -> Progress:
-        epochs = np.maximum(self.population.experiment.epochs, epoch)[
-            :, None
-        ]  # an ended row stays at its last
+        # A row that has ended stays at its last epoch.
+        epochs = np.maximum(self.population.experiment.epochs, epoch)[:, None]
         return Progress(epoch, steps, self.batches.steps, epochs)
 
     def _observe_schedule(self, epoch: int, watched) -> tuple[np.ndarray, dict[str, np.ndarray]]:
