@@ -75,7 +75,7 @@ def activation_figures(activations: dict[str, dict]) -> list[PlotlyFigure]:
 def stuck_figure(measurements: dict[str, dict]) -> PlotlyFigure:
     """The shares of stuck units of each activation; `measurements`: by the time they were made."""
     traces = [
-        {"type": "bar", "x": list(activations), "y": [100 * a["stuck"] for a in activations.values()],
+        {"type": "bar", "x": list(activations), "y": [100 * (a["stuck"] or 0) for a in activations.values()],
          "name": time, "marker": {"color": series(n)}}
         for n, (time, activations) in enumerate(measurements.items())
     ]  # fmt: skip
