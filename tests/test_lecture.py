@@ -8,6 +8,8 @@ import pytest
 
 from nnlab.cli import main
 from nnlab.data.sources import Digits, Noise
+from nnlab.pictures.base import shown_runs
+from nnlab.pictures.dropout_passes import shown_passes
 from nnlab.records.stored_run import StoredRun
 from nnlab.streams import stream
 
@@ -157,6 +159,43 @@ def test_poolings_beside_each_other(lecture):
     assert set(accuracy) == {"none", "stride", "max", "average", "l2", "stochastic"}
     without = max(accuracy.pop("none"), accuracy.pop("stride"))
     assert min(accuracy.values()) > without + 0.03
+
+
+def test_l2_shrinks_weights_and_l1_makes_them_zero(lecture):
+    """A fifth of its epochs, for time."""
+    folder = lecture("l1_l2", "epochs=60")
+    entry = {path.name[2:]: StoredRun(path).summary["weights"] for path in folder.glob("[0-9]_*")}
+    norm, zeros = (
+        {name: e["metrics"][metric]["mean"] for name, e in entry.items()}
+        for metric in ("weight_norm", "zero_weights")
+    )
+    none, l2, l1, both = sorted(entry)
+    assert norm[l2] < 0.8 * norm[none] and norm[l1] < norm[none]
+    assert zeros[none] == zeros[l2] == 0 and zeros[l1] > 0.15 < zeros[both]
+    assert (folder / "weights.png").exists()
+
+
+def test_dropped_units_give_nothing_and_get_no_gradient(lecture):
+    (run,) = shown_runs({"": lecture("dropout_masks", "epochs=10")})
+    inputs, hidden = shown_passes(run).boxes
+    first, second, _, test = hidden.passes
+    assert (inputs.p, hidden.p) == (0.2, 0.5) and inputs.shape == (1, 8, 8)
+    assert (first.mask != second.mask).any() and (test.mask == 1).all()
+    for value in (first, second):
+        dropped = value.mask == 0
+        assert 16 < dropped.sum() < 48
+        assert not value.y[dropped].any() and not value.dx[dropped].any() and value.dx[~dropped].any()
+    assert (run.stored.path / "masks.png").exists()
+
+
+def test_dropconnect_drops_weights(lecture):
+    (run,) = shown_runs({"": lecture("dropconnect", "epochs=10")})
+    (weights,) = shown_passes(run).boxes
+    first, _, mean, test = weights.passes
+    assert weights.kind == "weights" and weights.shape == run.stored.weights[0]["hidden1.weight"].shape
+    assert 0.45 < (first.mask == 0).mean() < 0.55 and not first.dx[first.mask == 0].any()
+    closer = [np.abs(value.y - test.y).mean() for value in (mean, first)]
+    assert closer[0] < 0.5 * closer[1]
 
 
 def test_dropout_of_inputs_adapts_to_the_features_scale(lecture):

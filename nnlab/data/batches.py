@@ -104,8 +104,7 @@ class Batches:
 
     def _draw_order(self, row, epoch: int) -> np.ndarray:
         """The row's training example indices, shuffled for the epoch and repeated to fill the last batch."""
-        order = stream(row.seed, "order", epoch).permutation(row.fold.train)
-        return np.resize(order, self.steps * self.batch)
+        return np.resize(training_order(row, epoch), self.steps * self.batch)
 
     def _gather(self, first: int, orders):
         """The chunk's inputs (S, K, d, B) and targets (S, K, m, B)."""
@@ -177,6 +176,11 @@ class LossWeights:
         loss_weight.copy_(weights.unflatten(0, (len(lines), len(chunk.x), -1)).transpose(0, 1))
         torch.mul(loss_weight, chunk.weight[:, :, 0], out=weight)
         return replace(chunk, weight=weight[:, :, None], loss_weight=loss_weight)
+
+
+def training_order(row, epoch: int) -> np.ndarray:
+    """The row's training examples in the order of the epoch (1, 2, ...): batch after batch."""
+    return stream(row.seed, "order", epoch).permutation(row.fold.train)
 
 
 def steps_in_chunk(steps: int, batch: int, inputs: int, outputs: int) -> int:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 PICTURES = {
     "boundary": "nnlab.pictures.boundary:Boundary",
     "fit": "nnlab.pictures.fit:FittedCurve",
+    "masks": "nnlab.pictures.masks:Masks",
+    "weights": "nnlab.pictures.weights:Weights",
 }
 
 
