@@ -24,8 +24,8 @@ KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
 COMMANDS_WITHOUT_MULTIRUN = ("sweep", "data", *RUN_COMMANDS)
 HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
-    "hydra.run.dir": "the run's folder, new or empty",
-    "hydra.sweep.dir": "the folder of all runs of -m, new or empty",
+    "hydra.run.dir": "the folder of the run, or of all runs of -m, new or empty",
+    "hydra.sweep.dir": "the same, of all runs of -m alone",
     "hydra.sweep.subdir": "a run's folder in there, such as 'run${hydra.job.num}'",
     "hydra.output_subdir": "the folder in a run's for what Hydra composed; null: none",
 }
@@ -34,9 +34,10 @@ HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
 def hydra_folder_keys(command: str) -> dict[str, str]:
     """The keys of `HYDRA_FOLDER_KEYS` that a command obeys: those of -m only where there is a -m."""
     has_multirun = command not in COMMANDS_WITHOUT_MULTIRUN
-    return {
-        key: meaning for key, meaning in HYDRA_FOLDER_KEYS.items() if has_multirun or ".sweep." not in key
-    }
+    if has_multirun:
+        return HYDRA_FOLDER_KEYS
+    meanings = {key: meaning for key, meaning in HYDRA_FOLDER_KEYS.items() if ".sweep." not in key}
+    return meanings | {"hydra.run.dir": "the folder of what it writes, new or empty"}
 
 
 @dataclass(frozen=True)

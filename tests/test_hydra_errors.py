@@ -179,6 +179,10 @@ tune epochs=1 | 'sweep'
 train hydra.sweep.dir=x | add -m
 train hydra.sweep.subdir=x | add -m
 sweep hydra.sweep.dir=x | hydra.run.dir
+# two places for the runs of -m, which an experiment's own file may turn on
+train -m seed=0,1 hydra.run.dir=x hydra.sweep.dir=y | leave one of them out
+train experiment=lecture/pooling hydra.run.dir=x hydra.sweep.dir=y | leave one of them out
+train -m seed=0,1 hydra.run.dir=x,y | all runs of -m share one folder
 # the board's
 board folder=x | nnlab board x
 board --logdir=x | nnlab board x

@@ -106,6 +106,16 @@ def refuse_multirun_folders(read: list[Override], instead: str) -> None:
             raise UserError(f"{override.input_line} is a place for the runs of -m: {instead}")
 
 
+def refuse_two_folders(read: list[Override]) -> None:
+    """Raise `UserError` where all runs of -m, which share a folder, are given two."""
+    places = [override for override in read if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir")]
+    for several in [override for override in places if override.is_sweep_override()]:
+        raise UserError(f"{several.input_line}: all runs of -m share one folder, in which each has its own")
+    if len(places) > 1:
+        lines = " and ".join(override.input_line for override in places)
+        raise UserError(f"{lines} both say where all runs go: leave one of them out")
+
+
 def _check_glob(override: Override, options: Options, multirun: bool) -> None:
     line, key = override.input_line, override.key_or_group
     if not override.value().filter(options(key)):

@@ -47,6 +47,7 @@ def _combinations(line: CommandLine, composer: Composer) -> list[list[str]]:
             overrides, "add -m, or write hydra.run.dir for the folder of one run"
         )
         return [[override.input_line for override in overrides]]
+    hydra_overrides.refuse_two_folders(overrides)
     hydra_overrides.check_count(overrides)  # before they are listed: a short word may ask for millions
     combinations = hydra_private.multirun_combinations(overrides)
     combinations = [more for words in combinations for more in _split_by_files(line, words, composer)]
