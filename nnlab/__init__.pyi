@@ -24,6 +24,7 @@ from nnlab.data.sources import (
     Noise as Noise,
     Npy as Npy,
     Npz as Npz,
+    Sine as Sine,
     Spirals as Spirals,
     Table as Table,
     Wine as Wine,

@@ -27,13 +27,13 @@ from nnlab.data.normalization import (
     smooth_clip_,
     statistics,
 )
-from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Spirals
+from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Sine, Spirals
 from nnlab.data.splits import Fold, Holdout, KFold
 from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
 
 SHIPPED = ("digits", "diabetes", "wine", "iris", "breast_cancer")
-DRAWN = (Line, Noise, Moons, Spirals)
+DRAWN = (Line, Sine, Noise, Moons, Spirals)
 
 # ---- the sets themselves
 
@@ -95,6 +95,17 @@ def test_moons_lie_on_half_circles():
     assert len(upper) == len(lower) == 200 and (upper[:, 1] >= 0).all() and (lower[:, 1] <= 0.5).all()
     np.testing.assert_allclose(np.hypot(*upper.T), 1)
     np.testing.assert_allclose(np.hypot(*(lower - [1, 0.5]).T), 1)
+
+
+def test_sine():
+    dataset = Sine(periods=3.0, noise=0.0).load()
+    assert dataset.x.shape == dataset.y.shape == (200, 1) and ((0 <= dataset.x) & (dataset.x < 1)).all()
+    np.testing.assert_allclose(dataset.y, np.sin(6 * np.pi * dataset.x))
+    noisy = Sine(n=20_000, noise=0.5, seed=1)
+    residuals = noisy.load().y - noisy.function(noisy.load().x)
+    assert np.std(residuals) == pytest.approx(0.5, rel=0.02) and np.mean(residuals) == pytest.approx(
+        0, abs=0.02
+    )
 
 
 def test_spirals_turn_as_often_as_asked():

@@ -11,13 +11,13 @@ from nnlab.data.in_memory import Arrays
 from nnlab.data.mnist1d import Mnist1d
 from nnlab.data.npy_files import Npy
 from nnlab.data.numpy_files import Npz
-from nnlab.data.synthetic import Line, Moons, Noise, Spirals
+from nnlab.data.synthetic import Line, Moons, Noise, Sine, Spirals
 from nnlab.data.text_tables import Csv
 from nnlab.tables.table_data import Table
 
 SOURCES = {
     source.name: source for source in (
-        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Noise, Moons, Spirals, Mnist1d, Idx, Images,
+        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Sine, Noise, Moons, Spirals, Mnist1d, Idx, Images,
         Csv, Npz, Npy, Table,
     )
 }  # fmt: skip

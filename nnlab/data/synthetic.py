@@ -30,10 +30,42 @@ class Line(Data):
     noise: float = static(0.0, low=0, below=np.inf)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
 
+    def function(self, x: np.ndarray) -> np.ndarray:
+        """The line itself."""
+        return 0.1 * x + 0.3
+
     def read(self):
         rng = stream(self.seed, "data", self.name)
         x = rng.random((self.n, 1))
-        y = 0.1 * x + 0.3 + self.noise * rng.standard_normal((self.n, 1))
+        y = self.function(x) + self.noise * rng.standard_normal((self.n, 1))
+        return Dataset(x, y, (), ("x",), target_names=("y",))
+
+
+@dataclass(frozen=True)
+class Sine(Data):
+    """Points of the sine y = sin(2 pi periods x), x uniform in [0, 1).
+
+    `noise` is the standard deviation of the noise on y: no prediction has a smaller RMSE on new examples.
+
+    >>> float(Sine(periods=1.0).function(0.25))
+    1.0
+    """
+
+    name: ClassVar[str] = "sine"
+    drawn: ClassVar[bool] = True
+    n: int = static(200, low=3, high=MOST_EXAMPLES)
+    noise: float = static(0.2, low=0, below=np.inf)
+    periods: float = static(2.0, above=0, below=np.inf)
+    target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
+
+    def function(self, x: np.ndarray) -> np.ndarray:
+        """The sine itself."""
+        return np.sin(2 * np.pi * self.periods * x)
+
+    def read(self):
+        rng = stream(self.seed, "data", self.name)
+        x = rng.random((self.n, 1))
+        y = self.function(x) + self.noise * rng.standard_normal((self.n, 1))
         return Dataset(x, y, (), ("x",), target_names=("y",))
 
 
