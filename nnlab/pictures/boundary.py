@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened, visible
 from nnlab.experiment import Experiment
 from nnlab.pictures import panels
 from nnlab.pictures.base import Picture, ShownRun
-from nnlab.records.picture import BLACK, GREY, render_png, with_default_style
+from nnlab.records.picture import BLACK, GREY, SIZE_INCHES, render_png, with_default_style
 from nnlab.records.text import format_number, format_percent
 
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#000000")
@@ -21,6 +22,7 @@ GRID_POINTS = 240  # along each axis
 MOST_EXAMPLES = 600  # dots of a panel
 FEW_ROWS = 5  # whose boundaries are drawn by themselves
 LEVELS = 14  # of numbers
+COLOUR_BAR_INCHES = 0.75  # at the right, for the colour bar and its numbers
 
 
 class Boundary(Picture):
@@ -57,35 +59,39 @@ def _inputs(spec: DataSpec) -> str:
 @with_default_style
 def _draw(runs: list[ShownRun]) -> bytes:
     runs, note = panels.shown(runs)
-    figure, axes = panels.panels(len(runs), aspect=0.8 if len(runs) > 1 else 0.5)
-    columns = axes[0].get_subplotspec().get_gridspec().ncols
-    spec = runs[0].model.spec
-    limits = _limits(runs)
-    numbers = [] if spec.classes else _range_of_numbers(runs)
-    for run, panel in zip(runs, axes, strict=True):
-        _panel(panel, run, limits, numbers)
-        panels.title(panel, "   ".join(filter(None, [run.name, _result(run)])), columns)
-    names = spec.features or ("x1", "x2")
+    limits = [_limits(run) for run in runs]
+    are_equal = all(np.array_equal(corners, limits[0]) for corners in limits)
+    specs = [run.model.spec for run in runs]
+    titles = [(run.name, _result(run)) for run in runs]
+    right = panels.RIGHT if all(spec.classes for spec in specs) else COLOUR_BAR_INCHES
+    figure, axes = panels.titled_panels(titles, 0.8 if len(runs) > 1 else 0.5, are_equal, right)
+    numbers = _range_of_numbers([run for run in runs if not run.model.spec.classes])
+    for run, panel, corners in zip(runs, axes, limits, strict=True):
+        _panel(panel, run, corners, numbers)
+    names = specs[0].features or ("x1", "x2")
     panels.label_outside(axes, *(shortened(name, 30) for name in names))
     for panel in axes:
         panel.grid(False)
-    handles = _class_handles(spec) if spec.classes else []
-    handles += _example_handles(spec, max(len(run.model.rows_for(None)) for run in runs))
+    handles = _class_handles(specs)
+    handles += _example_handles(bool(handles), max(len(run.model.rows_for(None)) for run in runs))
     if numbers:
-        _colour_bar(figure, axes[0], spec)
+        _colour_bar(figure, axes, next(spec for spec in specs if not spec.classes))
     panels.legend(figure, handles, note)
     return render_png(figure)
 
 
-def _limits(runs: list[ShownRun]) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of the plane: around the examples of all runs."""
-    x = np.concatenate([run.dataset.x for run in runs])
+def _limits(run: ShownRun) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of the plane: around the run's examples."""
+    x = run.dataset.x
     low, high = x.min(0), x.max(0)
     margin = MARGIN_SHARE * np.where(high > low, high - low, 1)
     return low - margin, high + margin
 
 
 def _range_of_numbers(runs: list[ShownRun]) -> list[float]:
+    """The least and the largest target of these runs; empty where there are none."""
+    if not runs:
+        return []
     y = np.concatenate([run.dataset.y for run in runs])
     return [float(y.min()), float(y.max())]
 
@@ -100,8 +106,10 @@ def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
     if classes is None:
         scale = {"vmin": numbers[0], "vmax": numbers[1], "cmap": "viridis"}
         z = answers[:, 0].reshape(square)
-        axes.contourf(x1, x2, z, np.linspace(*numbers, LEVELS), extend="both", cmap="viridis", alpha=0.75)
-        axes.contour(x1, x2, z, np.linspace(*numbers, LEVELS), colors="white", linewidths=0.4)
+        levels = MaxNLocator(LEVELS).tick_values(*numbers)
+        axes.contourf(x1, x2, z, levels, extend="both", cmap="viridis", alpha=0.75)
+        style = {"colors": "white", "linewidths": 0.4, "linestyles": "solid"}
+        axes.contour(x1, x2, z, levels, **style)
     else:
         scale = {}
         axes.imshow(
@@ -146,40 +154,46 @@ def _examples(axes, run: ShownRun, scale: dict) -> None:
         if is_ring and y.ndim == 1:
             axes.scatter(*x.T, s=size, facecolors="none", edgecolors=colours, linewidths=0.7, zorder=3)
         else:
-            edge = GREY if is_ring else "white"
+            edge = BLACK if is_ring else "white"
             axes.scatter(*x.T, s=size, c=colours, edgecolors=edge, linewidths=0.4, zorder=4, **scale)
 
 
-def _class_handles(spec: DataSpec) -> list:
-    named = [visible(shortened(name, 24)).replace("$", r"\$") for name in spec.classes[: len(CLASS_COLOURS)]]
+def _class_handles(specs: list[DataSpec]) -> list:
+    """A colour for each number of a class, with its names in all data."""
+    count = min(max(len(spec.classes) for spec in specs), len(CLASS_COLOURS))
     style = {"linestyle": "", "marker": "s", "markersize": 6}
-    return [Line2D([], [], color=_colour(c), label=name, **style) for c, name in enumerate(named)]
+    handles = []
+    for number in range(count):
+        names = dict.fromkeys(spec.classes[number] for spec in specs if number < len(spec.classes))
+        label = visible(shortened(", ".join(names), 24)).replace("$", r"\$")
+        handles.append(Line2D([], [], color=_colour(number), label=label, **style))
+    return handles
 
 
-def _example_handles(spec: DataSpec, rows: int) -> list:
-    dot = {"linestyle": "", "marker": "o", "markersize": 4, "color": GREY}
-    ring = dot | {"markerfacecolor": "none"}
-    handles = [
-        Line2D([], [], label="training examples", **dot),
-        Line2D([], [], label="test examples", **ring),
-    ]
-    if spec.classes:
-        label = "boundary of the rows' mean" if rows > 1 else "boundary"
+def _example_handles(has_classes: bool, rows: int) -> list:
+    dot = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": GREY}
+    ring = dot | ({"markerfacecolor": "none"} if has_classes else {"markeredgecolor": BLACK})
+    labels = {"training examples": dot, "test examples": ring}
+    handles = [Line2D([], [], label=label, **style) for label, style in labels.items()]
+    if has_classes:
+        label = "boundary (mean of rows)" if rows > 1 else "boundary"
         handles.append(Line2D([], [], color=BLACK, linewidth=1.3, label=label))
-    if spec.classes and rows > 1:
-        label = f"of {'each' if rows <= FEW_ROWS else f'the first {FEW_ROWS}'}"
+    if has_classes and rows > 1:
+        label = "single rows" if rows <= FEW_ROWS else f"first {FEW_ROWS} rows"
         handles.append(Line2D([], [], color=BLACK, linewidth=0.5, alpha=0.6, label=label))
     return handles
 
 
-def _colour_bar(figure, axes, spec: DataSpec) -> None:
-    (mappable, *_) = [c for c in axes.collections if c.get_array() is not None]
-    position = axes.get_position()
-    bar = figure.add_axes([0.93, position.y0, 0.012, position.height])
-    figure.colorbar(mappable, cax=bar)
-    bar.tick_params(labelsize=8)
+def _colour_bar(figure, axes: list, spec: DataSpec) -> None:
+    """What colours of numbers mean, at the right of the panels."""
+    mappable = next(c for panel in axes for c in panel.collections if c.get_array() is not None)
+    places = [panel.get_position() for panel in axes]
+    low, high = min(place.y0 for place in places), max(place.y1 for place in places)
+    right = 1 - (COLOUR_BAR_INCHES - 0.15) / SIZE_INCHES[0]
+    bar = figure.colorbar(mappable, cax=figure.add_axes([right, low, 0.012, high - low]), format="%.3g")
+    bar.ax.tick_params(labelsize=8)
     name = spec.targets[0] if spec.targets else "prediction"
-    bar.set_title(visible(shortened(name, 20)), fontsize=8, color=BLACK, parse_math=False)
+    bar.ax.set_title(visible(shortened(name, 20)), fontsize=8, color=BLACK, parse_math=False)
 
 
 def _result(run: ShownRun) -> str:

@@ -45,13 +45,10 @@ class FittedCurve(Picture):
 @with_default_style
 def _draw(runs: list[ShownRun]) -> bytes:
     runs, note = panels.shown(runs)
-    figure, axes = panels.panels(len(runs), aspect=0.8 if len(runs) > 1 else 0.42)
-    columns = axes[0].get_subplotspec().get_gridspec().ncols
+    titles = [(run.name, _result(run)) for run in runs]
+    figure, axes = panels.titled_panels(titles, aspect=0.8 if len(runs) > 1 else 0.42)
     for run, panel in zip(runs, axes, strict=True):
         _panel(panel, run)
-        rmse = run.stored.summary["metrics"].get("test_rmse", {}).get("mean")
-        result = "" if rmse is None else f"test RMSE {format_number(rmse)}"
-        panels.title(panel, "   ".join(filter(None, [run.name, result])), columns)
     x, y = np.concatenate([run.dataset.x for run in runs]), np.concatenate([run.dataset.y for run in runs])
     for panel in axes:
         panel.set_xlim(*_widened(x, MARGIN_SHARE))
@@ -61,6 +58,11 @@ def _draw(runs: list[ShownRun]) -> bytes:
     panels.label_outside(axes, *(shortened(name, 30) for name in names))
     panels.legend(figure, _handles(runs), note)
     return render_png(figure)
+
+
+def _result(run: ShownRun) -> str:
+    rmse = run.stored.summary["metrics"].get("test_rmse", {}).get("mean")
+    return "" if rmse is None else f"test RMSE {format_number(rmse)}"
 
 
 def _panel(axes, run: ShownRun) -> None:
