@@ -16,10 +16,10 @@ from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Identity
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.boxes import BOXES
+from nnlab.autodiff.central_differences import BEST_STEP, compare
+from nnlab.autodiff.gradient_comparison import GradientComparison, relative_error
 from nnlab.autodiff.graph import Graph
 from nnlab.checks import gradients
-from nnlab.checks.central_differences import BEST_STEP, compare
-from nnlab.checks.gradient_comparison import GradientComparison, relative_error
 from nnlab.checks.subject import Budget, Subject
 from nnlab.losses import LOSSES
 from nnlab.models import Model

@@ -9,11 +9,11 @@ from check_mutants import patched, times
 from networks import one_thread  # noqa: F401
 
 import nnlab
+from nnlab.autodiff.central_differences import BEST_STEP
 from nnlab.autodiff.convolution import Convolution
+from nnlab.autodiff.directional_differences import compare_directions
 from nnlab.autodiff.pooling import MaxPool
 from nnlab.checks import gradients, saturation, subset
-from nnlab.checks.central_differences import BEST_STEP
-from nnlab.checks.directions import compare_directions
 from nnlab.checks.rates import affordable_batch_size, budgeted_counts
 from nnlab.checks.subject import Budget, Subject
 from nnlab.models import CNN

@@ -11,8 +11,8 @@ from networks import one_thread  # noqa: F401
 from processes import forked
 
 import nnlab
-from nnlab.checks.central_differences import compare
-from nnlab.checks.gradient_comparison import GradientComparison
+from nnlab.autodiff.central_differences import compare
+from nnlab.autodiff.gradient_comparison import GradientComparison
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Subject
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlab.autodiff.box import Parameter
+from nnlab.autodiff.gradient_comparison import GradientComparison
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.checks import labels, overfitting, range_test, saturation
-from nnlab.checks.gradient_comparison import GradientComparison
 from nnlab.checks.gradients import _finding
 from nnlab.checks.overfitting import RATE_FACTORS, OverfittingCurves
 from nnlab.checks.range_test import RangeTest

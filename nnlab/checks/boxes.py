@@ -5,23 +5,17 @@ Each gets the same inputs as in the network, and a random gradient at its output
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 
-from nnlab.autodiff.graph import Graph, Node
-from nnlab.autodiff.network import BoundBox
-from nnlab.checks.central_differences import compare, shifted
-from nnlab.checks.directions import DIRECTIONS, compare_directions
-from nnlab.checks.gradient_comparison import (
-    DIFFERENCE_TOLERANCE,
+from nnlab.autodiff.compare_gradient import Point, compare_gradient
+from nnlab.autodiff.gradient_comparison import (
     GradientComparison,
     affordable_sample,
-    relative_error,
-    sample_indices,
 )
+from nnlab.autodiff.graph import Graph, Node
+from nnlab.autodiff.network import BoundBox
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget
 from nnlab.streams import stream
@@ -64,7 +58,7 @@ def _compare_box(graph: Graph, n: int, bound: BoundBox, x: list, needs_grad: lis
         if needs_grad[j]:
             reference = autograd_gradients[j] if autograd_gradients else None
             title, is_leaf = f"{node.name}: {name}", j >= len(node.inputs)
-            yield _compare(title, dx[j], x[j], value, at_center, sample, reference, is_leaf)
+            yield compare_gradient(title, dx[j], x[j], value, at_center, sample, reference, is_leaf)
 
 
 def _autograd_gradients(bound: BoundBox, x, dy) -> list[torch.Tensor] | None:
@@ -100,7 +94,7 @@ def _compare_loss(objective: Objective, budget: Budget, z: torch.Tensor) -> Iter
         return float(loss.fprop(z, t).mean())
 
     at_center = Point(value(), float(loss.fprop(z, t).abs().mean()) + 1)
-    yield _compare(f"{loss.name}: dz", g, z, value, at_center, budget.sample, autograd_gradient)
+    yield compare_gradient(f"{loss.name}: dz", g, z, value, at_center, budget.sample, autograd_gradient)
 
 
 def _compare_penalty(objective: Objective, budget: Budget) -> GradientComparison:
@@ -112,48 +106,7 @@ def _compare_penalty(objective: Objective, budget: Budget) -> GradientComparison
         return float(objective.regularizer.penalty(weights))
 
     gradient, at_center = g[:, : objective.weights_end], Point(value(), value())
-    return _compare("penalty: dW", gradient, weights, value, at_center, budget.sample, None)
-
-
-class Point(NamedTuple):
-    """The value of a function, and the magnitude of the terms that it sums, of which rounding is a part."""
-
-    value: float
-    magnitude: float
-
-
-def _compare(
-    name: str, g: torch.Tensor, x: torch.Tensor, value: Callable[[], float], center: Point, sample: int,
-    autograd_gradient: torch.Tensor | None, is_parameter: bool = False,
-) -> GradientComparison:  # fmt: skip
-    """Compare g, the gradient of value() with respect to x, at `center`. x is shifted in place, and restored.
-
-    In `sample` elements; of a parameter of more also along random directions.
-    """
-    gradient = g.flatten().numpy()
-    indices = sample_indices(len(gradient), sample, name)
-    positions = np.transpose(np.unravel_index(indices, tuple(g.shape))).tolist()
-
-    def f(sampled: np.ndarray, step: float) -> np.ndarray:
-        values = np.empty(len(sampled))
-        for n, k in enumerate(sampled):
-            with shifted(x, tuple(positions[k]), step):
-                values[n] = value()
-        return values
-
-    differences = compare(gradient[indices], f, *center, abs(gradient).max(initial=0), DIFFERENCE_TOLERANCE)
-    error, directions = differences.error, 0
-    if is_parameter and len(indices) < len(gradient):
-        error = max(error, compare_directions(name, gradient, x, value, *center).error)
-        directions = DIRECTIONS
-    autograd_error = None
-    if autograd_gradient is not None:
-        autograd_error = relative_error(gradient, autograd_gradient.flatten().numpy())
-    kinks = int(differences.kinks.sum())
-    return GradientComparison(
-        name, error, autograd_error, kinks, len(indices), len(gradient), directions, differences.resolved,
-        differences.factor,
-    )  # fmt: skip
+    return compare_gradient("penalty: dW", gradient, weights, value, at_center, budget.sample, None)
 
 
 def _normal(template: torch.Tensor, name: str) -> torch.Tensor:

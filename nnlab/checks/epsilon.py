@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nnlab.checks.central_differences import BEST_STEP, difference_quotient
-from nnlab.checks.gradient_comparison import DIFFERENCE_TOLERANCE
+from nnlab.autodiff.central_differences import BEST_STEP, difference_quotient
+from nnlab.autodiff.gradient_comparison import DIFFERENCE_TOLERANCE
 from nnlab.checks.objective import Objective
 from nnlab.checks.subject import Budget
 

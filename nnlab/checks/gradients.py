@@ -1,6 +1,7 @@
 """The gradients rung: `bprop` of the job's network against central differences and autograd, in float64.
 
-Those of few elements completely, of large ones a sample, and random directions of all (directions.py).
+Those of few elements completely, of large ones a sample, and random directions of all
+(autodiff/directional_differences.py).
 They are compared twice: the gradient of the whole objective, parameter by parameter; and each box, the loss
 and the penalty by itself, with its inputs in the network and a random gradient at its output. The first shows
 that something is wrong, the second says where. Where all are right, second derivatives are compared as well:
@@ -15,11 +16,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nnlab.checks.boxes import compare_boxes
-from nnlab.checks.central_differences import compare
-from nnlab.checks.directions import DIRECTIONS, compare_directions
-from nnlab.checks.epsilon import errors_by_epsilon
-from nnlab.checks.gradient_comparison import (
+from nnlab.autodiff.central_differences import compare
+from nnlab.autodiff.directional_differences import DIRECTIONS, compare_directions
+from nnlab.autodiff.gradient_comparison import (
     AUTOGRAD_TOLERANCE,
     DIFFERENCE_TOLERANCE,
     ROUNDING_OF_SUMS,
@@ -28,6 +27,8 @@ from nnlab.checks.gradient_comparison import (
     relative_error,
     sample_indices,
 )
+from nnlab.checks.boxes import compare_boxes
+from nnlab.checks.epsilon import errors_by_epsilon
 from nnlab.checks.objective import Objective
 from nnlab.checks.second_order import SecondOrder
 from nnlab.checks.subject import Budget, Subject

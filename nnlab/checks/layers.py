@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 
+from nnlab.autodiff.central_differences import difference_quotient
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.pooling import Pooling
-from nnlab.checks.central_differences import difference_quotient
 
 
 def activations(graph: Graph) -> list[int]:

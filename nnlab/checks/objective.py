@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.box import Site
+from nnlab.autodiff.central_differences import shifted
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.network import Network
 from nnlab.checks import references
-from nnlab.checks.central_differences import shifted
 from nnlab.checks.noise import draw_once
 from nnlab.checks.planted import with_wrong_sign
 from nnlab.checks.subject import Subject

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from nnlab.autodiff.graph import Graph
-from nnlab.autodiff.network import BoundBox, Network
-from nnlab.autodiff.symbolic import EXAMPLE_WEIGHT, TARGET, add_gradients, gradient_graph
-from nnlab.checks.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, difference_quotient
-from nnlab.checks.gradient_comparison import (
+from nnlab.autodiff.central_differences import MACHINE_EPSILON, ROUNDING_ERRORS, difference_quotient
+from nnlab.autodiff.gradient_comparison import (
     DIFFERENCE_TOLERANCE,
     ROUNDING_OF_SUMS,
     GradientComparison,
     relative_error,
 )
+from nnlab.autodiff.graph import Graph
+from nnlab.autodiff.network import BoundBox, Network
+from nnlab.autodiff.symbolic import EXAMPLE_WEIGHT, TARGET, add_gradients, gradient_graph
 from nnlab.checks.noise import draw_box_once, draw_once
 from nnlab.checks.objective import Objective
 from nnlab.checks.verdict import Finding

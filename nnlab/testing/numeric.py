@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from nnlab.autodiff.box import Box, Buffer, Parameter, Site
+from nnlab.autodiff.central_differences import difference_quotient, shifted
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import BoundBox
-from nnlab.checks.central_differences import difference_quotient, shifted
 from nnlab.regularizers import DROPOUTS
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned_values
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlab.checks.central_differences import FACTOR_TOLERANCE
+from nnlab.autodiff.central_differences import FACTOR_TOLERANCE
 from nnlab.streams import stream
 
 # Relative errors. A correct gradient differs by about 1e-8 from central differences, and by about 1e-15 from

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nnlab.checks.central_differences import Comparison, compare
-from nnlab.checks.gradient_comparison import DIFFERENCE_TOLERANCE
+from nnlab.autodiff.central_differences import Comparison, compare
+from nnlab.autodiff.gradient_comparison import DIFFERENCE_TOLERANCE
 from nnlab.streams import stream
 
 DIRECTION_STEPS = (1e-1, 1e-2, 1e-3, 1e-4)  # times BEST_STEP
