@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 PICTURES = {
     "boundary": "nnlab.pictures.boundary:Boundary",
+    "error_over_size": "nnlab.pictures.error_over_size:ErrorOverSize",
     "fit": "nnlab.pictures.fit:FittedCurve",
     "masks": "nnlab.pictures.masks:Masks",
     "weights": "nnlab.pictures.weights:Weights",

@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from nnlab.errors import visible
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, bands
 from nnlab.records.picture import (
     BLACK,
     GREY,
-    LOG_FROM_RATIO,
     RUN_COLOURS,
     blank_figure,
     render_png,
+    scale_x_axis,
     scale_y_axis,
     style_axes,
     with_default_style,
@@ -116,14 +116,7 @@ def _result_panel(axes, results: ResultsByValue) -> None:
         axes.vlines(x, low, high, color=colour, linewidth=0.8, alpha=0.6)
         shown += [mean, low, high]
     scale_y_axis(axes, np.concatenate(shown)[None])
-    numbers = np.concatenate([points[:, 0] for points in results.lines.values()])
-    low, high = numbers.min(), numbers.max()
-    if low > 0 and high > LOG_FROM_RATIO * low:
-        ticks = (1, 2, 5) if high < 100 * low else (1,)  # in each decade
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=ticks))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("e-0", "e-")))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    scale_x_axis(axes, np.concatenate([points[:, 0] for points in results.lines.values()]))
     _label_axes(axes, results.key, results.label)
     if 1 < len(results.lines) <= SHADED_RUNS:
         axes.legend(frameon=False, fontsize=7, labelcolor=BLACK)

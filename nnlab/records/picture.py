@@ -219,6 +219,19 @@ def scale_y_axis(axes, shown: np.ndarray) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
+def scale_x_axis(axes, numbers: np.ndarray, dense_below: float = 100) -> None:
+    """A logarithmic axis if the numbers are positive and the largest is LOG_FROM_RATIO times the least; with
+    three ticks in each decade if that ratio is below `dense_below`."""
+    low, high = numbers.min(), numbers.max()
+    if low <= 0 or high <= LOG_FROM_RATIO * low:
+        return
+    ticks = (1, 2, 5) if high < dense_below * low else (1,)  # in each decade
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("e-0", "e-")))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _logarithmic(axes, low: float, high: float) -> None:
     ticks = (1, 2, 5) if high < 1000 * low else (1,)  # in each decade
     axes.set_yscale("log")
