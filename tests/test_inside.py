@@ -19,6 +19,7 @@ from nnlab.models.tabular import Tabular
 from nnlab.prediction.example_cells import example_cells
 from nnlab.prediction.first_layer import _first_layer_node, first_layer, input_columns, input_norms
 from nnlab.prediction.layer_flow import SHARES, layer_flow
+from nnlab.prediction.loading import load_first
 from nnlab.prediction.mistakes import class_numbers, places_in, test_predictions
 from nnlab.prediction.training_data import TrainingData
 from nnlab.report import pixels
@@ -210,13 +211,30 @@ def test_classes_that_look_like_numbers():
 def test_cells_of_a_table():
     dataset = Mixed().read()
     names, lines = example_cells(dataset, np.arange(40))
-    assert names == ["id", "zip", "age", "plan", "left", "income", "since year", "since days"]
+    assert names == ["id", "zip", "age", "plan", "left", "income", "since"]
     for line, raw in zip(lines, dataset.x[:40], strict=True):
         cells = dict(zip(names, line, strict=True))
         raw = dict(zip((name for name, _ in dataset.spec.encoding.raw), raw, strict=True))
         assert cells["zip"] == ("" if raw["zip"] == 0 else f"z{int(raw['zip']) - 2:02}")
         assert cells["plan"] == ["", "?", "gold", "iron", "silver"][int(raw["plan"])]
         assert cells["age"] == ("" if np.isnan(raw["age"]) else f"{raw['age']:.5g}")
+        assert cells["income"] == f"{raw['income']:.5g}"
+        day = np.datetime64("1970-01-01") + int(np.nan_to_num(raw["since days"]))
+        assert cells["since"] == ("" if np.isnan(raw["since days"]) else str(day))
+
+
+def test_whole_numbers_are_written_out():
+    dataset = nnlab.Dataset(np.array([[204762.0, 1e12], [0.12345678, -3.0]]), np.array([0, 1]), ("a", "b"))
+    assert example_cells(dataset, np.arange(2))[1] == [["204762", "1e+12"], ["0.12346", "-3"]]
+
+
+def test_of_many_rows_the_first_usable_ones_are_read(runs):
+    stored = runs("folds")
+    first = load_first(stored, 4)
+    assert [row.number for row in first.rows] == [0, 1, 2, 3]
+    x = nnlab.Iris().load().x
+    np.testing.assert_array_equal(first.predict(x, row=2), nnlab.load(stored).predict(x, row=2))
+    assert len(load_first(runs("diverged"), 4).rows) == 1
 
 
 # ---- the same data

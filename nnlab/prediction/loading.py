@@ -34,13 +34,23 @@ def load(
     if experiment is not None:
         raise UserError(f"experiment = {experiment}: a run folder has one experiment; leave it out")
     run = run if isinstance(run, StoredRun) else StoredRun(find_run(run))
+    return _load_rows(run, run.rows, device)
+
+
+def load_first(run: StoredRun, count: int) -> TrainedModel:
+    """The same of the first `count` rows that did not diverge, if there are some: quick, whatever the run."""
+    usable = [row for row in run.rows if row["status"] != "diverged" and row["best_epoch"]]
+    return _load_rows(run, (usable or run.rows)[:count], "cpu")
+
+
+def _load_rows(run: StoredRun, rows: list[dict], device: str) -> TrainedModel:
     e, spec = run.experiment, run.spec
     if spec is None:
         raise UserError(
             f"'{run.path}' has no spec.json, which says what its data are like: an earlier version wrote the "
             f"folder; train it again, by the line in its command.txt"
         )
-    return TrainedModel(e, spec, load_rows_from_run(run, e.graph(spec), spec), device)
+    return TrainedModel(e, spec, load_rows_from_run(run, rows, e.graph(spec), spec), device)
 
 
 def _experiment_of(fit: Fit, number: int | None) -> Experiment:

@@ -74,16 +74,17 @@ def load_rows_from_fit(fit: Fit, number: int) -> list[TrainedRow]:
     ]  # fmt: skip
 
 
-def load_rows_from_run(run: StoredRun, graph: Graph, spec: DataSpec) -> list[TrainedRow]:
-    """The rows of a run folder; raises `UserError` unless its weights are those of the experiment's graph."""
+def load_rows_from_run(run: StoredRun, rows: list[dict], graph: Graph, spec: DataSpec) -> list[TrainedRow]:
+    """These `rows` of a run folder; raises `UserError` unless its weights are those of the experiment's
+    graph."""
     layout = graph.layout()
     shapes = {name: leaf.leaf.shape for name, leaf in (layout.parameters | layout.buffers).items()}
-    rows = [_load_row(run, row, shapes, spec) for row in run.rows]
-    if not rows:
+    trained = [_load_row(run, row, shapes, spec) for row in rows]
+    if not trained:
         raise UserError(f"'{run.path / 'rows.json'}' has no rows: nothing was trained")
     if not run.ended:
         advise(f"'{run.path}': the run did not end; its weights are those of the best epochs until then")
-    return rows
+    return trained
 
 
 def _load_row(run: StoredRun, row: dict, shapes: dict[str, tuple], spec: DataSpec) -> TrainedRow:

@@ -15,6 +15,7 @@ HEADING = "Weights of the first layer"
 UNITS_SHOWN, INPUTS_SHOWN = 64, 40
 TILE_PIXELS = 52  # on the screen, about
 LINE_PIXELS = 900  # of a line of tiles, at most
+SIGNAL_PIXELS = 8  # along a side of a weight on a signal, at most
 SHOWN_SHARE = 0.998  # of weights that the scale of colours reaches; larger ones have its end
 
 
@@ -58,9 +59,8 @@ def pictures(layer: FirstLayer) -> list:
 
 def signals_image(layer: FirstLayer, weights: np.ndarray, limit: float) -> Image:
     """A line of pixels for each unit, from the first to the last position; channels side by side."""
-    lines = weights.reshape(len(weights), -1)
-    pixels = np.repeat(diverging(lines, limit), 2, axis=0)
-    scale = max(1, min(16, LINE_PIXELS // pixels.shape[1]))
+    pixels = diverging(weights.reshape(len(weights), -1), limit)
+    scale = max(1, min(SIGNAL_PIXELS, LINE_PIXELS // pixels.shape[1]))
     label = f"the weights of {len(weights)} units of {layer.name}, a line of pixels each"
     caption = "A unit each line, from the first position of the signal to the last."
     return Image(png_of(pixels), label, caption, pixelated=True, width=scale * pixels.shape[1])

@@ -27,7 +27,7 @@ def histograms_section(stored: StoredRun) -> Section:
     if not histograms:
         return Section(HEADING, note="None were recorded: histograms=5 records them every five epochs.")
     body, notes = [], [
-        "Darker: more of the values lie there; lines: their 5%, 50% and 95% quantiles. "
+        "The stronger the colour, the more of the values lie there; lines: their 5%, 50% and 95% quantiles. "
         f"The outermost {OUTERMOST:.1%} at each end are left out."
     ]  # fmt: skip
     for group, words in GROUPS.items():

@@ -14,7 +14,7 @@ def inside_sections(stored: StoredRun) -> dict[str, Callable[[], Section]]:
     """Heading -> what makes the section; the networks and the data are read once, for all of them."""
     run = TrainedRun(stored)
     return {
-        mistakes.CLASSES_HEADING: lambda: mistakes.mistakes_section(run),
+        mistakes.heading_of(stored): lambda: mistakes.mistakes_section(run),
         histograms.HEADING: lambda: histograms.histograms_section(stored),
         layers.HEADING: lambda: layers.layers_section(run),
         first_layer.HEADING: lambda: first_layer.first_layer_section(run),

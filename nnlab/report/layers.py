@@ -114,10 +114,10 @@ def quantity_figure(quantity: str, measurements: dict[str, dict]) -> PlotlyFigur
 
 
 def _note(run: TrainedRun, flow: dict) -> str:
-    rows, total = flow["rows"], len(run.model.rows)
-    which = f", the median of the rows {', '.join(map(str, rows))}" if len(rows) > 1 else ""
-    if len(rows) == 1 and total > 1:
-        which = f", of row {rows[0]} of {total}"
+    rows, of_row = flow["rows"], run.describe_row(run.first_row)
+    which = f", of {of_row}" if of_row else ""
+    if len(rows) > 1:
+        which = f", the median of the rows {', '.join(map(str, rows))}"
     return (
         f"Of the trained network on {flow['examples']} training examples, without dropout{which}. Gradients "
         "are of an example's loss with respect to the outputs of a layer."

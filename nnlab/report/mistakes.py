@@ -8,9 +8,11 @@ from nnlab.data.dataset import Dataset
 from nnlab.data.spec import DataSpec
 from nnlab.prediction.example_cells import example_cells
 from nnlab.prediction.mistakes import TestPredictions, places_in, test_predictions
+from nnlab.records.stored_run import StoredRun
 from nnlab.report.page import Section
 from nnlab.report.parts import Image, Table, Text
 from nnlab.report.pixels import image_pngs, is_image, is_signal, signal_png
+from nnlab.report.run_facts import task_of
 from nnlab.report.trained_run import TrainedRun
 
 CLASSES_HEADING, NUMBERS_HEADING = "Misclassified examples", "Largest residuals"
@@ -20,10 +22,15 @@ IMAGE_WIDTH = 96  # pixels on the screen
 PIXELATED_UP_TO = 48  # pixels along a side of an image that is shown with its pixels
 
 
+def heading_of(stored: StoredRun) -> str:
+    """The heading of the section, by the task."""
+    return NUMBERS_HEADING if task_of(stored) == "regression" else CLASSES_HEADING
+
+
 def mistakes_section(run: TrainedRun) -> Section:
     """The surest wrong classes, or the largest residuals, of the test set."""
     spec = run.model.spec
-    heading = CLASSES_HEADING if spec.classes else NUMBERS_HEADING
+    heading = heading_of(run.stored)
     predictions = test_predictions(run.stored, spec)
     as_pictures = is_image(spec.shape) or is_signal(spec.shape)
     worst = predictions.worst(IMAGES_SHOWN if as_pictures else LINES_SHOWN)

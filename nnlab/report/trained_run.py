@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from nnlab.prediction.loading import load
+from nnlab.prediction.loading import load_first
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.prediction.training_data import TrainingData
 from nnlab.records.stored_run import StoredRun
 
+ROWS_READ = 20  # of which sections show some, so that a run of thousands is as quick
+
 
 class TrainedRun:
-    """`stored`, and when they are asked for its `model` and its `data`; each raises `UserError` where it
-    cannot be had."""
+    """`stored`, and when they are asked for the `model` of its first rows and its `data`; each raises
+    `UserError` where it cannot be had."""
 
     def __init__(self, stored: StoredRun):
         self.stored = stored
 
     @cached_property
     def model(self) -> TrainedModel:
-        return load(self.stored)
+        return load_first(self.stored, ROWS_READ)
 
     @cached_property
     def data(self) -> TrainingData:
@@ -33,4 +35,5 @@ class TrainedRun:
 
     def describe_row(self, row: TrainedRow) -> str:
         """`row 3 of 10`, where there are several; else nothing."""
-        return f"row {row.number} of {len(self.model.rows)}" if len(self.model.rows) > 1 else ""
+        total = len(self.stored.rows)
+        return f"row {row.number} of {total:,}" if total > 1 else ""
