@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 from nnlab.data.dataset import Dataset
 from nnlab.data.encoders import fit_inputs
 from nnlab.data.splits import Fold
-from nnlab.errors import UserError
+from nnlab.errors import Advice, UserError
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.trained_rows import TrainedRow
 from nnlab.records.stored_run import StoredRun
@@ -35,7 +36,9 @@ class TrainingData:
     @cached_property
     def dataset(self) -> Dataset:
         """All examples."""
-        dataset, spec = self._cache.load_data(self._stored.experiment), self._model.spec
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Advice)  # which was given when the run was trained
+            dataset, spec = self._cache.load_data(self._stored.experiment), self._model.spec
         if dataset.spec != spec:
             raise UserError(f"{CHANGED}: they are {dataset.spec.size} now, and were {spec.size}")
         if spec.examples not in (None, len(dataset.x)):
@@ -48,7 +51,9 @@ class TrainingData:
 
     def fold(self, row: TrainedRow) -> Fold:
         """The examples of a row; after a refit those that validated it have trained it too."""
-        folds = {fold.key: fold for fold in self._cache.folds(self._stored.experiment)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Advice)
+            folds = {fold.key: fold for fold in self._cache.folds(self._stored.experiment)}
         if (fold := folds.get((row.repeat, row.fold))) is None:
             raise UserError(
                 f"'{self._stored.path}': row {row.number} has a fold that its split does not have"

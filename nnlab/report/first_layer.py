@@ -40,8 +40,10 @@ def pictures(layer: FirstLayer) -> list:
     shown = np.sort(np.argsort(-norms, kind="stable")[:UNITS_SHOWN])
     weights = layer.weights[shown]
     limit = float(np.quantile(abs(weights), SHOWN_SHARE)) or float(abs(weights).max())
-    chosen = f"the {len(shown)} of {count:,} with the largest norm" if len(shown) < count else f"all {count}"
-    words = f"{layer.name}, {chosen} {of_what}. Orange: above 0, blue: below 0, the same scale for all, "
+    chosen = f"all {count} {of_what}"
+    if len(shown) < count:
+        chosen = f"the {len(shown)} of {count:,} {of_what} with the largest norm"
+    words = f"{layer.name}, {chosen}. Orange: above 0, blue: below 0, the same scale for all, "
     words += f"from -{limit:.2g} to {limit:.2g}."
     if len(layer.shape) == 2 or layer.shape[1] == 1:
         return [Text(words), signals_image(layer, weights, limit)]

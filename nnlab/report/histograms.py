@@ -18,6 +18,7 @@ OUTERMOST = (
     0.005  # the share of values at each end that is beyond the y axis, so that no outlier makes it wide
 )
 FIGURES_OF_GROUP = 16
+FEW_EPOCHS = 5  # fewer than these are all named
 GROUPS = {"parameters": "Weights and biases", "activations": "Outputs of the boxes, on the validation set"}
 
 
@@ -60,17 +61,18 @@ def heat_map(tag: str, histograms: EpochHistograms) -> PlotlyFigure | None:
         "z": np.round(100 * of_fullest).astype(int), "colorscale": SCALE, "showscale": False,
         "hoverinfo": "skip",
     }  # fmt: skip
+    is_short = len(histograms.epochs) < FEW_EPOCHS
     lines = [
-        {"x": histograms.epochs, "y": values, "name": words, "mode": "lines+markers" if _is_short(values) else
-         "lines", "line": {"color": "--series1", "width": 1.8 if share == 0.5 else 1}}
+        {
+            "x": histograms.epochs, "y": values, "name": words,
+            "mode": "lines+markers" if is_short else "lines",
+            "line": {"color": "--series1", "width": 1.8 if share == 0.5 else 1},
+        }
         for (share, words), values in zip(LINES.items(), histograms.quantiles([*LINES]), strict=True)
     ]  # fmt: skip
+    few = {"tickmode": "array", "tickvals": histograms.epochs} if is_short else {}
     layout = {
-        "xaxis": {"title": "epoch", "tickformat": ",d"}, "yaxis": {"title": name},
+        "xaxis": {"title": "epoch", "tickformat": ",d", **few}, "yaxis": {"title": name},
         "showlegend": False, "hovermode": "x",
     }  # fmt: skip
     return PlotlyFigure([heat, *lines], layout, label=f"histograms of {name} by epoch", height=240)
-
-
-def _is_short(values: np.ndarray) -> bool:
-    return len(values) <= 3
