@@ -27,7 +27,7 @@ LONG_OPTIONS = {
     "-cn": "--config-name",
     "-i": "--info",
 }
-BOARD_OPTIONS = {"--help": (), "--port": (), "--newest": ()}
+OPTIONS_OF_FOLDER_COMMANDS = {"board": ("--help", "--port", "--newest"), "report": ("--help",)}
 # Keys that take one value, even where commas would begin a search.
 SINGLE_VALUE_KEYS = {
     "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner", "space",
@@ -44,10 +44,8 @@ def completions(line: str) -> list[str]:
     *before, word = split(line)
     command = before[1] if len(before) > 1 else ""
     words = before[2:]
-    if command == "board" and word.startswith("-"):
-        return _starting_with(word, list(BOARD_OPTIONS))
-    if command == "board":
-        return folders(word)
+    if command in OPTIONS_OF_FOLDER_COMMANDS:
+        return _complete_folder_command(command, words, word)
     complete = _complete_run_command if command in RUN_COMMANDS else _complete_command
     if command == "data":
         complete = _complete_data
@@ -122,6 +120,14 @@ def _complete_few_options(words: list[str], word: str) -> tuple[Iterable[str] | 
     if word.startswith("-"):
         return _starting_with(word, [option for option in options if option not in given]), overrides
     return None, overrides
+
+
+def _complete_folder_command(command: str, words: list[str], word: str) -> list[str]:
+    """After `nnlab board` and `nnlab report`: options and folders; a page may go to a file."""
+    if word.startswith("-"):
+        return _starting_with(word, OPTIONS_OF_FOLDER_COMMANDS[command])
+    takes_output = command == "report" and words and not any(each.startswith("output=") for each in words)
+    return [*folders(word), *_starting_with(word, ["output="] * bool(takes_output))]
 
 
 def _complete_run_command(command: str, words: list[str], word: str) -> Iterable[str]:

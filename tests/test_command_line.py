@@ -30,6 +30,7 @@ PARSES = {
     "parsing",
     "hydra_private",
     "board",
+    "report",
 }  # Hydra's flags; what Hydra itself is asked with; argparse alone
 
 

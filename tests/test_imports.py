@@ -47,7 +47,7 @@ WAITED_FOR = {
         {"torch", "numpy", "optuna", "sklearn", "scipy", "safetensors", "rich"},
     ("nnlab.commands.predict", "nnlab.commands.evaluate", "nnlab.commands.run_request"):
         {"torch", "optuna", "sklearn", "scipy", "rich"},
-    ("nnlab.commands.sweep", "nnlab.commands.board"):
+    ("nnlab.commands.sweep", "nnlab.commands.board", "nnlab.commands.report"):
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.
@@ -88,7 +88,7 @@ IMPORTED_LATE = {
         "types",
         "unknown_cells",
     },
-    "nnlab.report": {"sweep_figures", "sweep_page"},
+    "nnlab.report": {"stored_sweep_data", "sweep_figures", "sweep_page"},
     "nnlab.records": {
         "check_picture",
         "events",

@@ -145,15 +145,9 @@ def table(summaries: dict[str, dict]) -> list[str]:
 
 
 def _table(summaries: dict[str, dict], task: str) -> list[str]:
-    set_name, runs = ranking_set(summaries), summaries.values()
-    ranking = ranking_metric(summaries)
-    metrics = [name.format(set_name) for name in SHOWN_METRICS]
-    metrics += [ranking, f"test_{ranking.removeprefix('val_')}"] * (ranking not in metrics)
-    metrics = list(dict.fromkeys(metrics))
-    metrics = [metric for metric in metrics if any(metric in s["metrics"] for s in runs)]
-    metrics += shown_weight_metrics(runs)
+    metrics = compared_metrics(summaries)
     headings = [metric_label(metric, task) for metric in metrics]
-    numbers = [[_cell(s, m) for m in metrics] for s in runs]
+    numbers = [[metric_cell(s, m) for m in metrics] for s in summaries.values()]
     names = [name + diverged_note(summary) for name, summary in summaries.items()]
     for keys, cells in (([""], [[name] for name in names]), _by_key(summaries)):
         rows = [[*key_cells, *row] for key_cells, row in zip(cells, numbers, strict=True)]
@@ -170,6 +164,15 @@ def _table(summaries: dict[str, dict], task: str) -> list[str]:
     return table
 
 
+def compared_metrics(summaries: dict[str, dict]) -> list[str]:
+    """The metrics of the table, as far as some run has them: the usual ones, and what ranks the runs."""
+    ranking = ranking_metric(summaries)
+    metrics = [name.format(ranking_set(summaries)) for name in SHOWN_METRICS]
+    metrics += [ranking, f"test_{ranking.removeprefix('val_')}"] * (ranking not in metrics)
+    metrics = [n for n in dict.fromkeys(metrics) if any(n in s["metrics"] for s in summaries.values())]
+    return metrics + shown_weight_metrics(summaries.values())
+
+
 def _by_key(summaries: dict[str, dict]) -> tuple[list[str], list[list[str]]]:
     """The overridden keys and each run's values; and how many rows diverged, if any did."""
     overrides_of_run = [parse_overrides(name) for name in summaries]
@@ -181,7 +184,8 @@ def _by_key(summaries: dict[str, dict]) -> tuple[list[str], list[list[str]]]:
     return keys, values
 
 
-def _cell(summary: dict, name: str) -> str:
+def metric_cell(summary: dict, name: str) -> str:
+    """A run's metric with half its interval; `*` where rows diverged, of which it says nothing."""
     metric = (summary["metrics"] | weight_metrics(summary)).get(name)
     if metric is None or metric["mean"] is None:
         return "-"

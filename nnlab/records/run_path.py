@@ -1,5 +1,5 @@
 """Which run a path means: a run's folder, a sweep's, whose winner it is, or another, of which the runs are
-named. Nothing is read but names."""
+named; or which job of any command. Nothing is read but names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.records.text import shell_word
 
+CHECK_FILE, COMPARISON_FILE = "check.json", "comparison.json"  # of a check; of all runs of -m, at their end
 BEST_FOLDER = "best"  # of a sweep: its winner's run
 FOLDERS_SEARCHED, RUNS_LISTED = 1000, 4
 MOST_FOLDERS_ABOVE = 3  # between a run and the folder of all runs of -m
@@ -44,6 +45,32 @@ def find_run(path: str | os.PathLike) -> Path:
     if hint := describe_runs_below(folder):
         raise UserError(f"'{path}' is {hint}")
     raise UserError(f"'{path}' is not the folder of a run: it has no {WEIGHTS_FILE}{_runs_here()}")
+
+
+def find_job(path: str | os.PathLike) -> tuple[str, Path]:
+    """What a folder is of, and the folder: `run`, `runs` of -m, `sweep` or `check`, whether they have ended
+    or not. Raises `UserError`, with the runs that there are, if the path is of none."""
+    folder = Path(path).expanduser()
+    if folder.is_file() and _kind_of_job(folder.parent):
+        folder = folder.parent
+    if not folder.is_dir():
+        if folder.is_file():
+            raise UserError(f"'{path}' is a file, and not the folder of a run{_runs_here()}")
+        raise UserError(f"there is no folder '{path}'{_near(folder) or _runs_here()}")
+    if kind := _kind_of_job(folder):
+        return kind, folder
+    if hint := describe_runs_below(folder):
+        raise UserError(f"'{path}' is {hint}")
+    checks = [f"'{file.parent}'" for file in islice(sorted(folder.glob(f"*/{CHECK_FILE}")), FOLDERS_SEARCHED)]
+    if checks:
+        raise UserError(f"'{path}' is a folder of checks: say which one, {list_names(checks, RUNS_LISTED)}")
+    raise UserError(f"'{path}' is not the folder of a run, a sweep or a check{_runs_here()}")
+
+
+def _kind_of_job(folder: Path) -> str:
+    files = {SWEEP_FILE: "sweep", CHECK_FILE: "check", RUNS_FILE: "runs", COMPARISON_FILE: "runs"}
+    named = (kind for name, kind in files.items() if os.path.lexists(folder / name))
+    return next(named, "run" if _is_run(folder) else "")
 
 
 def describe_runs_below(folder: Path) -> str:

@@ -34,7 +34,7 @@ def summary_lines(summary: dict, task: str) -> list[str]:
     undefined = {name: text for name, text in _undefined(summary).items() if _is_shown(name, summary)}
     lines += metric_lines(tests, task, undefined, width)
     lines += metric_lines(shown_weights(summary), task, width=width)
-    notes = _notes(summary, task)
+    notes = summary_notes(summary, task)
     return [*lines, "", *notes] if notes else lines
 
 
@@ -137,7 +137,8 @@ def _undefined(summary: dict) -> dict[str, str]:
     return texts
 
 
-def _notes(summary: dict, task: str) -> list[str]:
+def summary_notes(summary: dict, task: str) -> list[str]:
+    """The remarks below the metrics: rows, intervals, weights, thresholds."""
     lines = [*_row_lines(summary), *interval_lines(summary)]
     lines += [f"  {line}" for line in wrap(idle_note(summary), NOTE_WIDTH)]
     if task == "regression" and summary["metrics"] and "loss_is" in summary:

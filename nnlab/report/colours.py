@@ -23,7 +23,7 @@ DARK = {
 }  # fmt: skip
 SERIES = tuple(f"--series{n}" for n in range(8))
 SCALE = [[n / 4, f"--scale{n}"] for n in range(5)]  # plotly's colorscale, of what is 0 or more
-POINT_SCALE = [[n / 3, f"--scale{n + 1}"] for n in range(4)]  # ... of points, seen on the page itself
+POINT_SCALE = [[n / 2, f"--scale{n + 2}"] for n in range(3)]  # ... of points, seen on the page itself
 DIVERGING = [[0, "--low"], [0.5, "--middle"], [1, "--high"]]  # ... of what may be negative
 
 

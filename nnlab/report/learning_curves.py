@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -22,22 +22,40 @@ SET_COLOURS = {"train": 0, "val": 1}
 SET_NAMES = {"train": "training", "val": "validation"}
 LABELS = {"lr": "learning rate", "grad_norm": "norm of the gradient", "penalty": "penalty"}
 FIRST_QUANTITIES = ("loss", "error")
+MARKS = {  # recorded where a schedule did it, after the epoch -> its name and marker
+    "lr_lowered": ("lowered", "triangle-down"), "went_back": ("lowered, gone back", "triangle-left"),
+}  # fmt: skip
 
 
 def curves_section(stored: StoredRun) -> Section:
     """A figure for each quantity; those of training and validation share one."""
     task = task_of(stored)
-    figures = [
-        quantity_figure(quantity, {name: stored.curves(name) for name in names}, task, _best_epoch(stored))
+    curves = {
+        quantity: {name: stored.curves(name) for name in names}
         for quantity, names in _quantities(stored.metrics).items()
+    }
+    constants = {
+        quantity: value for quantity, of in curves.items() if (value := _constant(of.values())) is not None
+    }
+    best = _best_epoch(stored)
+    marks = {name: stored.curves(name) > 0 for name in MARKS if name in stored.metrics}
+    figures = [
+        quantity_figure(q, of, task, best, marks if q == "lr" else {})
+        for q, of in curves.items()
+        if q not in constants
     ]
-    return Section("Learning curves", figures, _note(stored))
+    return Section("Learning curves", figures, " ".join(_remarks(stored, constants)))
 
 
 def quantity_figure(
-    quantity: str, curves: dict[str, np.ndarray], task: str, best_epoch: float | None = None
+    quantity: str,
+    curves: dict[str, np.ndarray],
+    task: str,
+    best_epoch: float | None = None,
+    marks: dict[str, np.ndarray] | None = None,
 ) -> PlotlyFigure:
-    """Curves (rows, epochs) by their recorded names, all of one quantity, and the median best epoch."""
+    """Curves (rows, epochs) by their recorded names, all of one quantity, and the median best epoch; `marks`
+    (rows, epochs) by their names, where there are few rows."""
     traces, shown = [], []
     is_share = is_percentage(quantity, task)
     for name, values in curves.items():
@@ -46,12 +64,14 @@ def quantity_figure(
         label = SET_NAMES[set_name] if is_of_set else quantity_words(quantity, task)
         traces += curve_traces(100 * values if is_share else values, label, SET_COLOURS.get(set_name, 2))
         shown.append(bands(100 * values if is_share else values).mean)
+        if len(values) <= FEW_ROWS:
+            traces += mark_traces(values, marks or {})
     words = quantity_words(quantity, task) + " (%)" * is_share
     layout = {
-        "xaxis": {"title": "epoch", "tickformat": ",d"},
+        "xaxis": epoch_axis(max(values.shape[1] for values in curves.values())),
         "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
         "hovermode": "x",
-        "showlegend": len(curves) > 1,
+        "showlegend": len(curves) > 1 or bool(marks),
     }
     if best_epoch is not None:
         layout["shapes"] = [epoch_mark(best_epoch)]
@@ -76,12 +96,30 @@ def curve_traces(values: np.ndarray, name: str, colour: int) -> list[dict]:
     return [*traces, {"x": x, "y": mean, "name": name, "legendgroup": name, "mode": mode, "line": line}]
 
 
+def mark_traces(values: np.ndarray, marks: dict[str, np.ndarray]) -> Iterator[dict]:
+    """A marker on each row's curve (rows, epochs) where it is marked."""
+    for name, is_marked in marks.items():
+        if name == "lr_lowered" and "went_back" in marks:  # of which there is a mark already
+            is_marked = is_marked & ~marks["went_back"]
+        rows, epochs = np.nonzero(is_marked & np.isfinite(values))
+        if len(rows):
+            label, symbol = MARKS[name]
+            marker = {"symbol": symbol, "size": 9, "color": series(3 if name == "went_back" else 1)}
+            x, y = epochs + 1, values[rows, epochs]
+            yield {"x": x, "y": y, "mode": "markers", "name": label, "marker": marker}
+
+
 def scale_of(shown: np.ndarray) -> dict:
     """A logarithmic y axis where values that are drawn differ much."""
     finite = shown[np.isfinite(shown)]
     if len(finite) and 0 < finite.min() < finite.max() / LOG_FROM_RATIO:
         return {"type": "log", "dtick": 1 if finite.max() > 1000 * finite.min() else "D2", "tickformat": "~g"}
     return {}
+
+
+def epoch_axis(epochs: int) -> dict:
+    """The x axis, with whole numbers."""
+    return {"title": "epoch", "tickformat": ",d"} | ({"dtick": 1} if epochs <= FEW_EPOCHS else {})
 
 
 def epoch_mark(epoch: float, style: str = "dot") -> dict:
@@ -101,7 +139,7 @@ def _quantities(recorded: list[str]) -> dict[str, list[str]]:
     for name in recorded:
         set_name, _, metric = name.partition("_")
         quantities.setdefault(metric if set_name in SET_COLOURS else name, []).append(name)
-    return {quantity: names for quantity, names in quantities.items() if names}
+    return {quantity: names for quantity, names in quantities.items() if names and quantity not in MARKS}
 
 
 def _best_epoch(stored: StoredRun) -> float | None:
@@ -111,12 +149,14 @@ def _best_epoch(stored: StoredRun) -> float | None:
     return float(median) if isinstance(median, int | float) else None
 
 
-def _note(stored: StoredRun) -> str:
+def _constant(curves: Iterable[np.ndarray]) -> float | None:
+    """The value of a quantity that is the same in every epoch and row; None of others."""
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
+    return float(values[0]) if len(values) and (values == values[0]).all() else None
+
+
+def _remarks(stored: StoredRun, constants: dict[str, float]) -> Iterator[str]:
     """What is drawn, and what was left out."""
-    return " ".join(_remarks(stored))
-
-
-def _remarks(stored: StoredRun) -> Iterator[str]:
     rows, epochs = stored.curves(stored.metrics[0]).shape
     if rows > 1:
         yield f"Line: mean of {rows:,} rows; shade: {LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of them."
@@ -124,6 +164,10 @@ def _remarks(stored: StoredRun) -> Iterator[str]:
         yield "Thin lines: single rows."
     if _best_epoch(stored) is not None:
         yield f"Dotted: the best epoch{', the median of the rows' * (rows > 1)}."
+    if constants:
+        task = task_of(stored)
+        values = [f"{quantity_words(quantity, task)} {value:.4g}" for quantity, value in constants.items()]
+        yield f"The same in all epochs: {', '.join(values)}."
     drawn = len(thinned_epochs(epochs))
     if drawn < epochs:
         yield f"Of {epochs:,} epochs {drawn:,} are drawn, evenly; metrics.jsonl has all."

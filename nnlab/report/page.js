@@ -34,13 +34,14 @@ function template(palette) {
   const bar = { outlinewidth: 0, thickness: 12, tickcolor: palette.muted };
   return { layout: {
     font: { family: "system-ui, sans-serif", size: 12, color: palette.ink },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
+    paper_bgcolor: palette.page, plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
     colorway: Object.keys(palette).filter(key => key.startsWith("series")).map(key => palette[key]),
     coloraxis: { colorbar: bar },
     hoverlabel: { bgcolor: palette.panel, bordercolor: palette.line, font: { color: palette.ink }, namelength: -1 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: palette.muted, activecolor: palette.ink },
   }, data: {
-    heatmap: [{ colorbar: bar }], table: [],
+    heatmap: [{ colorbar: bar }],
+    parcoords: [{ line: { colorbar: bar } }],
   } };
 }
 

@@ -17,11 +17,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nnlab.errors import visible
+from nnlab.records.sweep_folder import SWEEP_FILE
 from nnlab.report.colours import DARK, LIGHT, css_variables
 from nnlab.report.figure_json import figure_tree, script_json
 from nnlab.report.parts import Image, Part, PlotlyFigure, Preformatted, Svg, Table, Text
+from nnlab.untrusted import plain_file, unlinked_file
 
-GENERATOR = "nnlab report"  # the page says who wrote it, and is overwritten by nobody else
+GENERATOR = '<meta name="generator" content="nnlab report">'  # by which a page of nnlab's is known
+OLD_BEGINNING = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'  # of a sweep's page
+HEAD_BYTES = 4096  # in which a page says who wrote it
 HERE = Path(__file__).parent
 
 
@@ -55,7 +59,7 @@ def render_page(title: str, sections: Iterable[Section], lead: str = "") -> str:
     }
     parts = [
         "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{GENERATOR}">',
+        f'<html lang="en"><head><meta charset="utf-8">{GENERATOR}',
         f"<title>{escape(title)}</title>",
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -71,6 +75,13 @@ def render_page(title: str, sections: Iterable[Section], lead: str = "") -> str:
         "</body></html>\n",
     ]
     return "\n".join(parts)
+
+
+def is_own_page(file: Path) -> bool:
+    """Whether the file is a page that nnlab wrote, and may write again."""
+    with plain_file(unlinked_file(file)) as opened:
+        head = opened.read(HEAD_BYTES).decode(errors="replace")
+    return GENERATOR in head or head.startswith(OLD_BEGINNING) and (file.parent / SWEEP_FILE).is_file()
 
 
 def escape(text: str) -> str:
@@ -152,9 +163,10 @@ def _figure_html(figure: PlotlyFigure, figures: dict[str, PlotlyFigure]) -> str:
     name = f"figure{len(figures)}"
     figures[name] = figure
     wide = f"min-width:{figure.min_width}px;" if figure.min_width else ""
+    narrow = f"max-width:{figure.max_width}px;" if figure.max_width else ""
     plot = (
         f'<div class="plot" id="{name}" role="img" aria-label="{escape(figure.label)}" '
-        f'data-height="{figure.height}" style="{wide}min-height:{figure.height}px"></div>'
+        f'data-height="{figure.height}" style="{wide}{narrow}min-height:{figure.height}px"></div>'
     )
     scroll = f'<div class="scroll" tabindex="0">{plot}</div>' if wide else plot
     return f"<figure>{scroll}{_caption_html(figure.caption)}</figure>"

@@ -52,6 +52,7 @@ class PlotlyFigure:
     caption: str = ""  # below the figure, muted
     height: int = 340  # pixels, without the legend
     min_width: int = 0  # pixels; a figure that is wider than the page scrolls
+    max_width: int = 0  # pixels; 0: as wide as there is room
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
-"""What sections ask of a run that may be interrupted, old, or somebody's: its task, rows and results."""
+"""What sections ask of a run that may be interrupted, old, or somebody's: its task, its title, its rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from nnlab.errors import UserError
 from nnlab.records.run_summaries import task_name
 from nnlab.records.stored_run import StoredRun
 
@@ -11,3 +14,22 @@ def task_of(stored: StoredRun) -> str:
     if stored.ended:
         return task_name(stored.summary)
     return stored.spec.task if stored.spec else "classification"
+
+
+def title_of(stored: StoredRun) -> str:
+    """The line that a run begins with on the screen; of one that has not ended, its folder."""
+    title = (or_none(getattr, stored, "summary") or {}).get("title")
+    return title if isinstance(title, str) else f"Run in {stored.path.name}"
+
+
+def or_none(read: Callable, *args):
+    """What `read(*args)` gives; None where the folder does not have it, or something else in its place."""
+    try:
+        return read(*args)
+    except (UserError, AttributeError, TypeError):
+        return None
+
+
+def averaged_note(rows: int) -> str:
+    """A sentence to append, where what rows predicted for an example was averaged."""
+    return f" Probabilities and predictions are means over the {rows:,} rows." if rows > 1 else ""

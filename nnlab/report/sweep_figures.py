@@ -18,7 +18,7 @@ from nnlab.search.trial import COMPLETE, FAILED, rank_trials
 CURVES_DRAWN = 10  # the best trials
 IMPORTANCE_TRIALS = 10  # the fewest complete trials for meaningful importances
 TICKS_AT_MOST = 4  # on a logarithmic axis
-SLICE_WIDTH, COORDINATE_WIDTH = 170, 110  # pixels that a slice and an axis of parallel coordinates need
+SLICE_WIDTH, COORDINATE_WIDTH = 230, 150  # pixels that a slice and an axis of parallel coordinates need
 
 
 def figures(data: ReportData, importances: dict[str, float]) -> dict[str, Figure]:
@@ -45,11 +45,13 @@ def figures(data: ReportData, importances: dict[str, float]) -> dict[str, Figure
 
 def width_of(figure: Figure) -> int:
     """The pixels that a figure needs; 0 where the width of a phone is enough."""
-    trace = figure.data[0] if figure.data else None
-    if trace is not None and trace.type == "parcoords":
-        return COORDINATE_WIDTH * len(trace.dimensions)
-    slices = len({each.xaxis for each in figure.select_traces("scatter")})
-    return SLICE_WIDTH * slices if slices > 1 else 0
+    slices = len({trace.xaxis for trace in figure.select_traces("scatter")})
+    if slices > 1:
+        return SLICE_WIDTH * slices
+    is_log = figure.layout.xaxis.type == "log"  # else ticks are the axes of parallel coordinates
+    axes = () if is_log else figure.layout.xaxis.tickvals or ()
+    dimensions = [len(trace.dimensions) for trace in figure.select_traces("parcoords")]
+    return COORDINATE_WIDTH * max([*dimensions, len(axes)])
 
 
 def importances(data: ReportData) -> dict[str, float]:

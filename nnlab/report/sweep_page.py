@@ -24,14 +24,19 @@ def write_report(path: Path | None, data: ReportData) -> dict[str, float]:
     with without_optuna_warnings():
         importance_of = importances(data)
         if path is not None:
-            page = render_page(data.title, sweep_sections(data, importance_of), WINNER_PLACEHOLDER)
+            page = render_page(data.title, _sections(data, importance_of), WINNER_PLACEHOLDER)
             with atomic_write(path) as temporary:
                 temporary.write_text(page, encoding="utf-8")
     return importance_of
 
 
-def sweep_sections(data: ReportData, importance_of: dict[str, float]) -> Iterator[Section]:
+def sweep_sections(data: ReportData) -> list[Section]:
     """The sections of a sweep."""
+    with without_optuna_warnings():
+        return list(_sections(data, importances(data)))
+
+
+def _sections(data: ReportData, importance_of: dict[str, float]) -> Iterator[Section]:
     yield Section("Commands", [Preformatted(line, wrapped=True) for line in data.lines])
     for heading, figure in figures(data, importance_of).items():
         drawn = from_plotly(figure, label=heading, height=400, min_width=width_of(figure))

@@ -8,7 +8,12 @@ MOST_EPOCHS = 400  # of a curve: more than a screen has room for
 
 
 def thinned_epochs(epochs: int) -> np.ndarray:
-    """The indices, from 0, of the epochs that are drawn: all, or evenly spread, first and last with them."""
-    if epochs <= MOST_EPOCHS:
-        return np.arange(epochs)
-    return np.unique(np.linspace(0, epochs - 1, MOST_EPOCHS).round().astype(int))
+    """The indices, from 0, of the epochs that are drawn."""
+    return spread_indices(epochs, MOST_EPOCHS)
+
+
+def spread_indices(count: int, most: int) -> np.ndarray:
+    """All indices below `count`, or `most` of them, evenly spread from the first to the last."""
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))

@@ -1,0 +1,224 @@
+"""The sections of all runs of -m: the runs by rank, their curves, their results by a numeric setting."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnlab.errors import UserError, list_names
+from nnlab.records.comparison_table import compared_metrics, metric_cell, notes, rank
+from nnlab.records.curves import bands
+from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
+from nnlab.records.run_summaries import brief_names, diverged_note, ranking_metric, ranking_set, task_name
+from nnlab.records.stored_run import StoredRun
+from nnlab.records.text import is_percentage, metric_label
+from nnlab.records.text_columns import elide_middle
+from nnlab.report.colours import SERIES, series
+from nnlab.report.learning_curves import epoch_axis, quantity_words, scale_of
+from nnlab.report.page import Section
+from nnlab.report.parts import PlotlyFigure, Preformatted, Table, Text
+from nnlab.report.run_facts import or_none
+from nnlab.report.shown_pictures import pictures_of
+from nnlab.report.thinning import thinned_epochs
+
+MOST_RUNS = 500  # that are read
+NAME_CHARACTERS = 36
+BAND_RUNS = 4  # up to which each run has a band
+NAMED_RUNS = 12  # up to which a legend names the curves
+FEW_VALUES = 3  # of a numeric setting, from which its results are drawn
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run of -m: the overrides that it alone has, as one text."""
+
+    name: str
+    stored: StoredRun
+
+    @property
+    def summary(self) -> dict | None:
+        """None if it has not ended."""
+        return or_none(getattr, self.stored, "summary")
+
+
+def comparison_sections(folder: Path) -> Iterator[Section]:
+    """The sections of the folder of all runs. Raises `UserError` if there is none in it."""
+    runs = compared_runs(folder)
+    ended = {run.name: summary for run in runs if (summary := run.summary) is not None}
+    order = rank(ended) if ended else []
+    pictures = or_none(lambda: pictures_of(folder, runs[0].stored.settings))
+    if pictures is not None:
+        yield pictures
+    yield _table_section({name: ended[name] for name in order}, runs)
+    if ended:
+        yield from _setting_sections({name: ended[name] for name in order})
+    by_name = {run.name: run for run in runs}
+    ranked = [by_name.pop(name) for name in order] + [*by_name.values()]
+    yield _curves_section(ranked, ranking_set(ended) if ended else "val")
+    yield _commands_section(ranked)
+
+
+def compared_runs(folder: Path) -> list[ComparedRun]:
+    """The runs in the folder, in their order, by the overrides in which they differ."""
+    if (folder / RUNS_FILE).exists():
+        names = stored_run_names(folder)
+    else:  # an early version
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+    stored = [run for name in names[:MOST_RUNS] if (run := or_none(StoredRun, folder / name))]
+    if not stored:
+        raise UserError(f"'{folder}' has no run in it yet: no epoch has ended")
+    return [ComparedRun(name, run) for name, run in zip(_names(stored), stored, strict=True)]
+
+
+def _names(runs: list[StoredRun]) -> list[str]:
+    """The words of the commands that not all have; a run's folder where that says nothing."""
+    words = [_overrides(run) for run in runs]
+    common = set(words[0]).intersection(*words[1:]) if len(words) > 1 else set()
+    names = [" ".join(word for word in of_run if word not in common) for of_run in words]
+    return [
+        name if name and names.count(name) == 1 else run.path.name
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def _overrides(run: StoredRun) -> list[str]:
+    command = or_none(getattr, run, "command") or ""
+    try:
+        return [word for word in shlex.split(command)[2:] if "=" in word]
+    except ValueError:  # edited by hand
+        return []
+
+
+def _table_section(summaries: dict[str, dict], runs: list[ComparedRun]) -> Section:
+    """The runs by rank, with the metrics of the screen's table."""
+    unended = [run.name for run in runs if run.name not in summaries]
+    note = f"Without results, since they have not ended: {list_names(unended, 8)}." if unended else ""
+    if not summaries:
+        return Section("Runs by rank", note=note)
+    metrics = compared_metrics(summaries)
+    headings = [
+        "rank",
+        "run",
+        *(metric_label(name, task_name(next(iter(summaries.values())))) for name in metrics),
+    ]
+    rows = [
+        [str(number), name + diverged_note(summary), *(metric_cell(summary, metric) for metric in metrics)]
+        for number, (name, summary) in enumerate(summaries.items(), 1)
+    ]
+    remarks = [Text(line.strip(), muted=True) for line in notes(summaries) if line]
+    return Section("Runs by rank", [Table(headings, rows, labels=2), *remarks], note)
+
+
+def _curves_section(runs: list[ComparedRun], set_name: str) -> Section:
+    """Loss and error of every run, in the order of rank."""
+    summaries = [summary for run in runs if (summary := run.summary)]
+    task = task_name(summaries[0]) if summaries else "classification"
+    labels = _unique(brief_names([run.name for run in runs], NAME_CHARACTERS))
+    figures = []
+    for quantity in ("loss", "error"):
+        recorded = f"{set_name}_{quantity}"
+        curves = {
+            elide_middle(label, NAME_CHARACTERS): values
+            for label, run in zip(labels, runs, strict=True)
+            if (values := or_none(run.stored.curves, recorded)) is not None
+        }
+        if curves:
+            figures.append(_runs_figure(curves, quantity, recorded, task))
+    remarks = ["Each curve is the mean over a run's rows."]
+    if len(runs) > NAMED_RUNS:
+        remarks.append("Dark to light by rank; point at a curve for its name.")
+    return Section("Curves of the runs", figures, " ".join(remarks))
+
+
+def _runs_figure(curves: dict[str, np.ndarray], quantity: str, recorded: str, task: str) -> PlotlyFigure:
+    factor = 100 if is_percentage(recorded, task) else 1
+    traces, shown, longest = [], [], 1
+    for n, (name, values) in enumerate(curves.items()):
+        epochs = thinned_epochs(values.shape[1])
+        mean, low, high, _ = bands(factor * values[:, epochs])
+        x, colour = epochs + 1, _colour(n, len(curves))
+        shown.append(mean)
+        longest = max(longest, values.shape[1])
+        if len(values) > 1 and len(curves) <= BAND_RUNS:
+            end = {"x": x, "mode": "lines", "line": {"width": 0, "color": colour}, "legendgroup": name,
+                   "hoverinfo": "skip", "showlegend": False}  # fmt: skip
+            traces += [
+                {**end, "y": low},
+                {**end, "y": high, "fill": "tonexty", "fillcolor": f"{colour}/0.15"},
+            ]
+        line = {"color": colour, "width": 2 if len(curves) <= NAMED_RUNS else 1.2}
+        traces.append({"x": x, "y": mean, "mode": "lines", "name": name, "legendgroup": name, "line": line})
+    words = metric_label(recorded, task) + " (%)" * (factor == 100)
+    layout = {
+        "xaxis": epoch_axis(longest),
+        "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
+        "showlegend": len(curves) <= NAMED_RUNS,
+        "hovermode": "closest",
+    }
+    return PlotlyFigure(traces, layout, label=f"{quantity_words(quantity, task)} of {len(curves)} runs")
+
+
+def _colour(n: int, count: int) -> str:
+    """A colour of its own, or of many runs one by rank."""
+    if count <= len(SERIES):
+        return series(n)
+    return f"--scale{4 - min(2, 3 * n // count)}"
+
+
+def _setting_sections(summaries: dict[str, dict]) -> Iterator[Section]:
+    """The results by the numeric setting with the most values, with their intervals."""
+    from nnlab.records.comparison_data import results_by_value  # imports matplotlib
+
+    results = results_by_value(summaries)
+    if results is None:
+        return
+    task = task_name(next(iter(summaries.values())))
+    is_share = is_percentage(ranking_metric(summaries), task)
+    factor = 100 if is_share else 1
+    traces, values = [], np.concatenate([points[:, 0] for points in results.lines.values()])
+    for n, (name, points) in enumerate(results.lines.items()):
+        x, mean, low, high = (points[np.argsort(points[:, 0])] * [1, factor, factor, factor]).T
+        bars = {"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low,
+                "thickness": 1, "width": 3, "color": series(n)}  # fmt: skip
+        traces.append({
+            "x": x, "y": mean, "error_y": bars, "mode": "lines+markers",
+            "name": elide_middle(name, NAME_CHARACTERS), "line": {"color": series(n)},
+        })  # fmt: skip
+    layout = {
+        "xaxis": {"title": results.key, **_value_axis(values)},
+        "yaxis": {"title": results.label + " (%)" * is_share},
+        "showlegend": 1 < len(traces) <= NAMED_RUNS,
+    }
+    figure = PlotlyFigure(traces, layout, label=f"{results.label} over {results.key}", max_width=760)
+    yield Section(f"Results by {results.key}", [figure], "Bars: 95% intervals, of runs with several rows.")
+
+
+def _value_axis(values: np.ndarray) -> dict:
+    """Logarithmic for values of several magnitudes, with a tick at each of few."""
+    axis: dict = {}
+    if values.min() > 0 and values.max() > 20 * values.min():
+        axis["type"] = "log"
+    distinct = np.unique(values)
+    if len(distinct) <= 8:
+        axis |= {"tickvals": distinct, "ticktext": [f"{value:g}" for value in distinct]}
+    return axis
+
+
+def _commands_section(runs: list[ComparedRun]) -> Section:
+    """How each run is repeated."""
+    lines = [command for run in runs if (command := or_none(getattr, run.stored, "command"))]
+    shown = lines[:NAMED_RUNS]
+    more = f"The other {len(lines) - len(shown)} are in command.txt of their folders." * (
+        len(lines) > len(shown)
+    )
+    return Section("How to repeat them", [Preformatted(line, wrapped=True) for line in shown], more)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """The names, with a number appended to repeated ones."""
+    earlier = [names[:n].count(name) for n, name in enumerate(names)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, earlier, strict=True)]

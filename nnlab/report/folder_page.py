@@ -1,0 +1,44 @@
+"""The page of a folder: of a run, of all runs of -m, of a sweep or of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nnlab.records.stored_run import StoredRun
+from nnlab.report.check_sections import check_sections
+from nnlab.report.comparison import comparison_sections
+from nnlab.report.page import Section, render_page
+from nnlab.report.parts import Text
+from nnlab.report.run_facts import title_of
+from nnlab.report.run_sections import run_sections
+
+PAGE_FILE = "report.html"
+
+
+def folder_page(kind: str, folder: Path) -> str:
+    """The HTML of a folder of that kind, as `find_job` names it. Raises `UserError`."""
+    match kind:
+        case "run":
+            stored = StoredRun(folder)
+            return render_page(title_of(stored), run_sections(stored))
+        case "runs":
+            return render_page(f"Runs in {folder.resolve().name}", comparison_sections(folder))
+        case "sweep":
+            return render_page(f"Sweep in {folder.resolve().name}", _sweep_sections(folder))
+        case "check":
+            return render_page(f"Check in {folder.resolve().name}", check_sections(folder))
+    raise AssertionError(f"unknown kind {kind!r}")
+
+
+def _sweep_sections(folder: Path) -> Iterator[Section]:
+    """The sections of the sweep, then those of its winner's run."""
+    # They need optuna and plotly, a second of imports.
+    from nnlab.report.stored_sweep_data import stored_sweep_data, winner_of
+    from nnlab.report.sweep_page import sweep_sections
+
+    yield from sweep_sections(stored_sweep_data(folder))
+    winner = winner_of(folder)
+    if winner is not None:
+        yield Section("The winner's run", [Text(f"What follows is of the run in {winner.path.name}/.")])
+        yield from run_sections(winner)

@@ -1,0 +1,49 @@
+"""The pictures that a job drew (`show`), and what to look at in them (`caption`)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nnlab.errors import UserError, quote_names
+from nnlab.records.stored_run import StoredRun
+from nnlab.report.page import Section
+from nnlab.report.parts import Image, Part, Text
+from nnlab.untrusted import plain_file, unlinked_file
+
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,40}")  # of a picture, which is the name of its file too
+MOST_BYTES = 2**22  # of a picture
+PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
+
+
+def pictures_section(stored: StoredRun) -> Section | None:
+    """The pictures in the folder of a run; None if the job asked for none."""
+    return pictures_of(stored.path, stored.settings)
+
+
+def pictures_of(folder: Path, settings: dict) -> Section | None:
+    """The pictures in a folder, of a run or of all runs of -m, that the settings ask for."""
+    names, caption = settings.get("show") or [], settings.get("caption") or ""
+    if not isinstance(names, list) or not isinstance(caption, str):
+        raise UserError("config.yaml: show is not a list, or caption is not text")
+    if not names:
+        return None
+    missing, body = [], [Text(" ".join(caption.split()))] * bool(caption)
+    images: list[Part] = []
+    for name in map(str, names):
+        png = _png(folder / f"{name}.png") if NAME_PATTERN.fullmatch(name) else None
+        if png is None:
+            missing.append(name)
+        else:
+            images.append(Image(png, f"picture {name}"))
+    note = f"The folder has no picture {quote_names(missing)}." if missing else ""
+    return Section("Pictures", [*body, *images], note)
+
+
+def _png(file: Path) -> bytes | None:
+    """The content of a picture; None if there is none, or it is something else."""
+    if not file.is_file():
+        return None
+    with plain_file(unlinked_file(file)) as opened:
+        content = opened.read(MOST_BYTES + 1)
+    return content if content.startswith(PNG_BEGINNING) and len(content) <= MOST_BYTES else None

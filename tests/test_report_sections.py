@@ -1,0 +1,176 @@
+"""The numbers in a report's figures, beside those of scikit-learn and closed forms."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from nnlab.metrics.classes import BINS
+from nnlab.report.calibration import expected_calibration_error, reliability
+from nnlab.report.colours import DARK, LIGHT
+from nnlab.report.figure_json import figure_tree, script_json
+from nnlab.report.learning_curves import curve_traces, quantity_figure
+from nnlab.report.page import Section, render_page
+from nnlab.report.parts import Image, PlotlyFigure, Preformatted, Table, Text
+from nnlab.report.repetition import changed_settings
+from nnlab.report.test_set import _class_numbers
+from nnlab.report.thinning import MOST_EPOCHS, spread_indices, thinned_epochs
+from nnlab.report.two_classes import counts_by_threshold
+
+EVIL = "</script><script>alert(1)</script>"
+
+
+def scores(seed: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    score = random.uniform(size=200)
+    is_positive = random.uniform(size=200) < score
+    return (np.round(score, 1) if ties else score), is_positive
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_curves_of_two_classes_are_scikit_learns(seed, ties):
+    score, is_positive = scores(seed, ties)
+    thresholds, tp, fp = counts_by_threshold(score, is_positive)
+    false_rate, recall, their_thresholds = sk.roc_curve(is_positive, score, drop_intermediate=False)
+    assert np.allclose(tp / tp[-1], recall) and np.allclose(fp / fp[-1], false_rate)
+    assert np.array_equal(thresholds[1:], their_thresholds[1:])
+    assert np.trapezoid(recall, false_rate) == pytest.approx(sk.roc_auc_score(is_positive, score))
+    precision = tp[1:] / (tp + fp)[1:]
+    average = np.sum(np.diff(tp / tp[-1]) * precision)
+    assert average == pytest.approx(sk.average_precision_score(is_positive, score))
+
+
+def test_the_reliability_diagram_has_the_counts_of_its_bins():
+    random = np.random.default_rng(0)
+    confidence = np.concatenate([random.uniform(size=500), [0.0, 1.0, 1 / BINS, 2 / BINS]])
+    is_correct = random.uniform(size=len(confidence)) < confidence
+    counts, means, accuracies = reliability(confidence, is_correct)
+    edges = np.linspace(0, 1, BINS + 1)
+    for b in range(BINS):  # open below, but for the first
+        inside = (confidence > edges[b]) & (confidence <= edges[b + 1]) | (b == 0) & (confidence == 0)
+        assert counts[b] == inside.sum()
+        assert means[b] == pytest.approx(confidence[inside].mean())
+        assert accuracies[b] == pytest.approx(is_correct[inside].mean())
+    error = expected_calibration_error(counts, means, accuracies)
+    assert error == pytest.approx(np.sum(counts / counts.sum() * np.abs(accuracies - means)))
+
+
+def test_bins_without_examples_count_nothing():
+    counts, means, accuracies = reliability(np.array([0.99, 0.98]), np.array([True, False]))
+    assert counts.sum() == 2 and np.isnan(means).sum() == BINS - 1
+    assert expected_calibration_error(counts, means, accuracies) == pytest.approx(0.985 - 0.5)
+
+
+@pytest.mark.parametrize("labels, classes, expected", [
+    (np.array(["b", "a", ""]), ["a", "b"], [1, 0, -1]),
+    (np.array([1, 0]), ["0", "1"], [1, 0]),
+    (np.array([1, 2]), ["01", "2.0"], [0, 1]),
+    (np.array([1.5, np.nan]), ["1.5", "2"], [0, -1]),
+])  # fmt: skip
+def test_labels_that_look_like_numbers_are_known_again(labels, classes, expected):
+    assert _class_numbers(labels, classes).tolist() == expected
+
+
+# ---- curves
+
+
+def test_the_band_of_a_curve_is_of_its_rows_and_leaves_out_what_is_not_finite():
+    values = np.random.default_rng(0).uniform(size=(30, 5))
+    values[0, 3:], values[1, 2] = np.nan, np.inf
+    low, high, mean = curve_traces(values, "loss", 0)
+    finite = [column[np.isfinite(column)] for column in values.T]
+    assert np.allclose(mean["y"], [column.mean() for column in finite])
+    assert np.allclose(low["y"], [np.quantile(column, 0.1) for column in finite])
+    assert np.allclose(high["y"], [np.quantile(column, 0.9) for column in finite])
+
+
+@pytest.mark.parametrize("rows, traces", [(1, 1), (3, 6), (10, 13), (11, 3)])
+def test_few_rows_have_a_line_each(rows, traces):
+    assert len(curve_traces(np.ones((rows, 4)), "loss", 0)) == traces
+
+
+def test_an_error_is_in_percent_where_it_is_a_share():
+    curves = {"val_error": np.array([[0.5, 0.25]])}
+    shown = quantity_figure("error", curves, "classification")
+    assert shown.data[-1]["y"].tolist() == [50, 25] and "%" in shown.layout["yaxis"]["title"]
+    assert quantity_figure("error", curves, "regression").data[-1]["y"].tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, MOST_EPOCHS, MOST_EPOCHS + 1, 10**6])
+def test_thinned_epochs_have_the_first_and_the_last(epochs):
+    drawn = thinned_epochs(epochs)
+    assert drawn[0] == 0 and drawn[-1] == epochs - 1 and len(drawn) == min(epochs, MOST_EPOCHS)
+    assert (np.diff(drawn) > 0).all() and len(spread_indices(0, 10)) == 0
+
+
+# ---- settings
+
+
+def test_only_what_differs_from_the_defaults_of_the_choices_is_listed():
+    settings = {
+        "epochs": 7, "batch_size": 64, "picture": True,
+        "optimizer": {"name": "sgd", "lr": 0.1, "clip_norm": 1.0},
+        "schedule": {"name": "constant"},
+        "regularizer": {"l2": 0.3, "l1": 0.5},  # the default of l2 depends on the optimiser
+        "unknown": {"name": "x"},
+    }  # fmt: skip
+    assert changed_settings(settings) == [
+        ["epochs", "7", "50"], ["optimizer", "sgd", "adam"], ["optimizer.clip_norm", "1.0", "inf"],
+        ["regularizer.l1", "0.5", "0.0"],
+    ]  # fmt: skip
+
+
+# ---- the page
+
+
+def luminance(colour: str) -> float:
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_and_curves_are_seen_on_the_page(colours):
+    """As WCAG 2.2 has it: 4.5 for text, 3 for what is drawn."""
+    for name in ("ink", "muted", "link"):
+        assert contrast(colours[name], colours["page"]) >= 4.5
+    for name in colours:
+        if name.startswith("series") or name in ("good", "bad"):
+            assert contrast(colours[name], colours["page"]) >= 3, name
+    assert contrast(colours["ink"], colours["panel"]) >= 4.5 and LIGHT.keys() == DARK.keys()
+
+
+def test_every_part_is_escaped():
+    figure = PlotlyFigure([{"x": [EVIL], "y": np.array([1.0]), "name": EVIL}], {"title": EVIL}, EVIL, EVIL)
+    parts = [
+        Text(EVIL),
+        Preformatted(EVIL),
+        Table([EVIL], [[EVIL]], note=EVIL),
+        figure,
+        Image(b"", EVIL, EVIL),
+    ]
+    page = render_page(EVIL, [Section(EVIL, parts, EVIL), Section(EVIL)])
+    assert EVIL not in page and "<script>alert" not in page and page.count("&lt;script&gt;") > 8
+    assert page.count('id="script-script-alert-1-script"') == 1  # and the other has a number
+    assert 'id="script-script-alert-1-script-2"' in page
+
+
+def test_a_page_without_figures_has_no_script():
+    page = render_page("title", [Section("words", [Text("text")])])
+    assert "<script" not in page and "script-src 'none'" in page and len(page) < 10_000
+
+
+def test_a_figure_has_few_digits_and_no_nan():
+    values = np.array([np.pi * 1e-9, -np.pi * 1e9, np.nan, np.inf, 0.0, 1e308])
+    tree = figure_tree(PlotlyFigure([{"y": values, "x": np.arange(3), "z": values.reshape(2, 3)}]))
+    (trace,) = json.loads(script_json(tree))["data"]
+    assert trace["y"][:2] == [3.1416e-9, -3.1416e9] and trace["y"][2:5] == [None, None, 0.0]
+    assert trace["y"][5] == pytest.approx(1e308, rel=1e-4) and trace["x"] == [0, 1, 2]
+    assert np.array(trace["z"], float).shape == (2, 3)
