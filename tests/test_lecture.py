@@ -222,3 +222,16 @@ def weight_of_faint_pixels(folder, regularizer):
     sizes = np.mean([np.abs(weights["output.weight"]).mean(0) for weights in run.weights.values()], 0)
     quarter = len(order) // 4
     return sizes[order[:quarter]].mean() / sizes[order[-quarter:]].mean()
+
+
+def test_wide_networks_follow_the_sine_and_narrow_ones_cannot(lecture):
+    folder = lecture("universal_approximation", "model.hidden=[1],[16]", "seeds=2", "epochs=300")
+    rmse = {run: metrics["test_rmse"]["mean"] for run, metrics in comparison(folder).items()}
+    one, sixteen = (rmse[f"model.hidden=[{width}]"] for width in (1, 16))
+    assert one > 0.7 and 0.2 < sixteen < 0.35  # the noise has 0.2, a constant sqrt(1/2 + 0.04) = 0.73
+
+
+def test_wide_networks_follow_spirals_and_narrow_ones_cannot(lecture):
+    folder = lecture("boundaries", "data=spirals", "model.hidden=[2],[64]", "seeds=2", "epochs=200")
+    accuracy = {run: metrics["test_accuracy"]["mean"] for run, metrics in comparison(folder).items()}
+    assert accuracy["model.hidden=[2]"] < 0.8 and accuracy["model.hidden=[64]"] > 0.97

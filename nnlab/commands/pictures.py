@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.commands.command_settings import TrainSettings, recording
+from nnlab.commands.command_settings import recording
 from nnlab.commands.messages import print_advice
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, describe_machine_fault, visible
@@ -14,6 +14,8 @@ from nnlab.records.files import atomic_write, refuse_links
 from nnlab.records.terminal import Terminal
 from nnlab.records.text_columns import labelled_lines
 from nnlab.training.data_cache import DataCache
+
+USUAL_PICTURES = ("curves.png", "comparison.png")  # of which a caption is, if the runs have no others
 
 
 def refuse_pictures(settings: dict, experiment: Experiment, spec: DataSpec) -> None:
@@ -37,8 +39,11 @@ def show_pictures(
             drawn[picture_name] = _draw(picture_name, folders, folder, cache)
         except Exception as e:
             print_advice("train", [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
+    captions = [shown.caption for shown in wanted.values()]
+    if not any(shown.pictures for shown in wanted.values()) and any(captions):
+        drawn = {file: folder / file for file in USUAL_PICTURES if (folder / file).is_file()}
     if drawn:
-        _say(drawn, [*wanted.values()], Terminal(stream))
+        _say([*drawn.values()], captions, Terminal(stream))
 
 
 def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | None) -> Path:
@@ -59,10 +64,10 @@ def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | 
     return file
 
 
-def _say(drawn: dict[str, Path], wanted: list[TrainSettings], terminal: Terminal) -> None:
+def _say(drawn: list[Path], captions: list[str], terminal: Terminal) -> None:
     """Print where the pictures are, and what to look at."""
-    captions = [visible(" ".join(shown.caption.split())) for shown in wanted]
-    lines = [line for file in drawn.values() for line in labelled_lines("picture", file)]
+    captions = [visible(" ".join(caption.split())) for caption in captions]
+    lines = [line for file in drawn for line in labelled_lines("picture", file)]
     lines += [
         line
         for caption in dict.fromkeys(filter(None, captions))

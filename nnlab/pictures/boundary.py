@@ -18,7 +18,7 @@ from nnlab.records.text import format_number, format_percent
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#000000")
 TINT = 0.55  # how much of the classes' colours the plane has, the rest is white
 MARGIN_SHARE = 0.08  # of the examples' range, around them
-GRID_POINTS = 240  # along each axis
+GRID_POINTS, FEW_POINTS, FEW_PANELS = 240, 140, 4  # along each axis; of a panel among more than a few
 MOST_EXAMPLES = 600  # dots of a panel
 FEW_ROWS = 5  # whose boundaries are drawn by themselves
 LEVELS = 14  # of numbers
@@ -99,10 +99,11 @@ def _range_of_numbers(runs: list[ShownRun]) -> list[float]:
 def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
     """The plane in the colours of what is predicted, the boundaries on it, and the examples."""
     model, (low, high) = run.model, limits
-    x1, x2 = (np.linspace(start, stop, GRID_POINTS) for start, stop in zip(low, high, strict=True))
+    count = GRID_POINTS if len(axes.figure.axes) <= FEW_PANELS else FEW_POINTS
+    x1, x2 = (np.linspace(start, stop, count) for start, stop in zip(low, high, strict=True))
     points = np.stack(np.meshgrid(x1, x2), -1).reshape(-1, 2)
     classes, answers = model.answers(points)
-    square = (GRID_POINTS, GRID_POINTS)
+    square = (count, count)
     if classes is None:
         scale = {"vmin": numbers[0], "vmax": numbers[1], "cmap": "viridis"}
         z = answers[:, 0].reshape(square)
@@ -146,7 +147,7 @@ def _examples(axes, run: ShownRun, scale: dict) -> None:
     """Dots for the training examples of the first row, rings for its test examples."""
     dataset, row = run.dataset, run.model.rows_for(None)[0]
     fold = run.fold(row.number)
-    size = 9 if len(axes.figure.axes) < 5 else 5
+    size = 9 if len(axes.figure.axes) <= FEW_PANELS else 5
     for examples, is_ring in ((fold.test, True), (fold.train, False)):
         chosen = examples[:: -(-len(examples) // MOST_EXAMPLES) or 1]
         x, y = dataset.x[chosen], dataset.targets(noisy=not is_ring)[chosen]

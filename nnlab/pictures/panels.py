@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from nnlab.errors import visible
 from nnlab.records.picture import BLACK, DOTS_PER_INCH, GREY, SIZE_INCHES, style_axes
+from nnlab.records.run_summaries import brief_names
 from nnlab.records.text_columns import elide_middle
 
 MOST_PANELS, MOST_COLUMNS = 12, 4
@@ -30,7 +31,11 @@ def titled_panels(
     """`panels`, one for each title: a name and a result, in one line if all of them fit."""
     columns = column_count(len(titles))
     longest = int(CHARACTERS_PER_INCH * (_width(columns, right) + 0.6 * GAP))
-    parts = [[visible(part) for part in title if part] for title in titles]
+    names = brief_names([name for name, _ in titles], longest)
+    parts = [
+        [visible(part) for part in (name, result) if part]
+        for name, (_, result) in zip(names, titles, strict=True)
+    ]
     fit = all(len("   ".join(part)) <= longest for part in parts)
     figure, axes = panels(len(titles), aspect, share_axes, right=right, title_lines=1 if fit else 2)
     for panel, part in zip(axes, parts, strict=True):
