@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nnlab.pictures.base import Picture
 
 PICTURES = {
+    "batches": "nnlab.pictures.batches:BatchSizes",
     "boundary": "nnlab.pictures.boundary:Boundary",
     "error_over_size": "nnlab.pictures.error_over_size:ErrorOverSize",
     "fit": "nnlab.pictures.fit:FittedCurve",
