@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PICTURES = {
     "batches": "nnlab.pictures.batches:BatchSizes",
     "boundary": "nnlab.pictures.boundary:Boundary",
+    "curves": "nnlab.pictures.curves:LearningCurves",
     "error_over_size": "nnlab.pictures.error_over_size:ErrorOverSize",
     "fit": "nnlab.pictures.fit:FittedCurve",
     "masks": "nnlab.pictures.masks:Masks",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nnlab.means import means_over_rows
+
+if TYPE_CHECKING:
+    from nnlab.records.stored_run import StoredRun
 
 CURVE_KINDS = ("train", "val")
 LOW_QUANTILE, HIGH_QUANTILE = 0.1, 0.9  # the band that plots shade
@@ -68,6 +71,16 @@ class Curves:
         """(rows, epochs) bool: where the schedule lowered the rate, `lr_lowered`, or `went_back`, after the
         epoch; nowhere in old folders, which do not say it."""
         return self.values(name) > 0
+
+
+def stored_curves(run: StoredRun) -> Curves:
+    """Those of a run folder."""
+    curves, values = Curves(len(run.rows)), {name: run.curves(name) for name in run.metrics}
+    for epoch in range(values["train_loss"].shape[1]):
+        trained = np.flatnonzero(np.isfinite(values["lr"][:, epoch]))
+        curves.add(epoch + 1, trained, {name: v[trained, epoch] for name, v in values.items()})
+    curves.best_epoch[:] = [row["best_epoch"] for row in run.rows]
+    return curves
 
 
 def bands(values: np.ndarray) -> Bands:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import numpy as np
-
 from nnlab.errors import UserError
-from nnlab.records.curves import Curves
+from nnlab.records.curves import stored_curves
 from nnlab.records.files import atomic_write
 from nnlab.records.stored_run import StoredRun
 
@@ -70,7 +68,7 @@ def draw(run: Path) -> None:
     _, _, target = str(stored.summary.get("loss_is", "")).partition(" of the ")
     title = str(stored.summary.get("title", run.name))
     task = str(stored.summary.get("task", "classification"))
-    png = picture.draw(_load_curves(stored), title, task, target)
+    png = picture.draw(stored_curves(stored), title, task, target)
     with atomic_write(run / PICTURE_FILE) as temporary:
         temporary.write_bytes(png)
 
@@ -87,13 +85,3 @@ def _needs_picture(run: Path) -> bool:
         )
     except (UserError, KeyError, OSError):
         return False
-
-
-def _load_curves(run: StoredRun):
-    curves, names = Curves(len(run.rows)), run.metrics
-    values = {name: run.curves(name) for name in names}
-    for epoch in range(values["train_loss"].shape[1]):
-        trained = np.flatnonzero(np.isfinite(values["lr"][:, epoch]))
-        curves.add(epoch + 1, trained, {name: v[trained, epoch] for name, v in values.items()})
-    curves.best_epoch[:] = [row["best_epoch"] for row in run.rows]
-    return curves

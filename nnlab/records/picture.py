@@ -27,6 +27,7 @@ LOG_FROM_RATIO = 20  # the ratio max / min above which the y axis is logarithmic
 START_SHARE, CUT_RATIO = 0.1, 4
 CURVE_STYLES = {"train": ("training", "#0072B2", (0, (4, 1.2))), "val": ("validation", "#D55E00", "-")}
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+VISIBLE_CHANGE = 1.01  # the ratio from which on a learning rate has a panel
 MAX_METRIC_PANELS = 1  # more would be too narrow; TensorBoard shows all
 GREY, BLACK = "#707070", "#222222"  # with Okabe and Ito's colour-blind-safe palette
 BEST_DOT = {
@@ -64,7 +65,8 @@ def draw(curves: Curves, title: str, task: str, target: str = "") -> bytes:
     further = curves.further_metrics[:MAX_METRIC_PANELS]
     widths, space = [1] * (2 + len(further)), 0.2 + 0.09 * len(further)
     note = ""
-    if len(learning_rates) and learning_rates.max() > learning_rates.min():  # a last, narrower panel
+    if len(learning_rates) and learning_rates.max() > VISIBLE_CHANGE * learning_rates.min():
+        # a last, narrower panel
         widths, space = [*widths, 0.55], space + 0.07
     elif len(learning_rates):
         note = f"learning rate {learning_rates[0]:.3g}"
@@ -105,7 +107,7 @@ def _learning_rate_panel(axes, curves: Curves) -> None:
     best = curves.best_epoch[curves.best_epoch > 0]
     if len(best):
         axes.axvline(np.median(best), color=GREY, linewidth=0.9, linestyle=":")
-    _mark_events(axes, curves, curves.learning_rates)
+    mark_events(axes, curves, curves.learning_rates)
     scale_y_axis(axes, curves.learning_rates)
     _format_epoch_axis(axes, curves, "")
     axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
@@ -158,7 +160,7 @@ def _panel(
                   markersize=3.5, zorder=zorder)  # fmt: skip
     _mark_best(axes, curves, values)
     if curves.rows == 1:
-        _mark_events(axes, curves, values)
+        mark_events(axes, curves, values)
     scale_y_axis(axes, np.array(shown))
     _format_epoch_axis(axes, curves, label)
 
@@ -184,7 +186,7 @@ def _mark_best(axes, curves: Curves, validation: np.ndarray) -> None:
         axes.plot(best, validation[rows, best - 1], linestyle="", zorder=6, **BEST_DOT)
 
 
-def _mark_events(axes, curves: Curves, values: np.ndarray) -> None:
+def mark_events(axes, curves: Curves, values: np.ndarray) -> None:
     """Mark on `values` (rows, epochs) after which epochs a schedule lowered the rate, and went back."""
     for name, happened in events(curves).items():
         rows, epochs = np.nonzero(happened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from nnlab.records.rate_text import format_rate
 from nnlab.records.text import (
@@ -50,40 +51,20 @@ class ProgressColumns:
     """
 
     def __init__(self, task: str, validates: bool, rows: int, metric: str, shows_rate: bool, curves):
-        error = format_percent if task == "classification" else format_number
-        self.several, narrow = rows > 1, shows_rate and rows > 1
-        width = 9 if narrow else 10  # of a share or an error
-        self.columns = [
-            Column("train loss", 12 if narrow else 14, "train_loss", format_number),
-            Column(error_name(task), width, "train_error", error),
-        ]
-        if validates:
-            shown = metric or "val_error"
-            heading = short_label(metric) if metric else error_name(task)
-            loss = Column("val. loss", 11, "val_loss", format_number)
-            self.columns.append(loss if narrow else Column("validation loss", 18, "val_loss", format_number))
-            self.columns.append(Column(heading, width, shown, metric_formatter(shown, task)))
-        if shows_rate:
-            self.columns.append(Column("rate", 10 if narrow else 11, "lr", format_rate))
-        self.columns += self._further(task, metric, curves)
+        self.several = rows > 1
+        layout = partial(_columns, task, validates, metric, shows_rate)
+        further = _further_columns(task, metric, curves)
+        columns = layout(narrow=False)
+        if self._room([*columns, *further]) < 0:
+            columns = layout(narrow=True)
+        while further and self._room([*columns, *further]) < 0:
+            further.pop()
+        self.columns = [*columns, *further]
 
-    def _further(self, task: str, metric: str, curves) -> list[Column]:
-        """Columns of further curves, as many as fit."""
-        columns, room = [], LINE_WIDTH - self._width()
-        for name in curves:
-            if name in USUAL_CURVES or name == metric:
-                continue
-            heading = short_label(name) if name.startswith("val_") else curve_heading(name, curves)
-            column = Column(heading, max(len(heading) + GAP, 11), name, metric_formatter(name, task))
-            if column.width > room:
-                break
-            room -= column.width
-            columns.append(column)
-        return columns
-
-    def _width(self) -> int:
+    def _room(self, columns: list[Column]) -> int:
+        """Characters that these columns leave free in a line; negative where they are too wide."""
         first_and_last = 7 + 10 + 11 * self.several
-        return first_and_last + sum(column.width for column in self.columns)
+        return LINE_WIDTH - first_and_last - sum(column.width for column in columns)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,6 +84,36 @@ class ProgressColumns:
                 trained = f"{means['rows']}"
             line += f"{trained:>11}"
         return f"{line}{format_duration(seconds):>10}"
+
+
+def _columns(task: str, validates: bool, metric: str, shows_rate: bool, narrow: bool) -> list[Column]:
+    """Of losses, errors and the rate."""
+    error = format_percent if task == "classification" else format_number
+    error_width = 9 if narrow else 10
+    columns = [
+        Column("train loss", 12 if narrow else 14, "train_loss", format_number),
+        Column(error_name(task), error_width, "train_error", error),
+    ]
+    if validates:
+        shown = metric or "val_error"
+        heading = short_label(metric) if metric else error_name(task)
+        loss = ("val. loss", 11) if narrow else ("validation loss", 18)
+        columns.append(Column(*loss, "val_loss", format_number))
+        columns.append(Column(heading, max(error_width, len(heading)), shown, metric_formatter(shown, task)))
+    if shows_rate:
+        columns.append(Column("rate", 10 if narrow else 11, "lr", format_rate))
+    return columns
+
+
+def _further_columns(task: str, metric: str, curves) -> list[Column]:
+    """Of what is recorded beside these."""
+    columns = []
+    for name in curves:
+        if name not in USUAL_CURVES and name != metric:
+            heading = short_label(name) if name.startswith("val_") else curve_heading(name, curves)
+            width = max(len(heading) + GAP, 11)
+            columns.append(Column(heading, width, name, metric_formatter(name, task)))
+    return columns
 
 
 def curve_heading(name: str, curves) -> str:
