@@ -40,7 +40,8 @@ _HOMES = {
     "nnlab.errors": ("Advice", "UserError"),
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Images", "Iris",
-        "Line", "Mnist1d", "Moons", "Noise", "Npy", "Npz", "Sine", "Spirals", "Table", "Wine",
+        "Line", "Mnist1d", "Moons", "Noise", "Npy", "Npz", "RarePoints", "Ravine", "Sine", "Spirals", "Table",
+        "Wine",
     ),
     "nnlab.data.columns": ("Column",),
     "nnlab.tables.frames": ("Frame",),

@@ -137,7 +137,9 @@ def adam(o, theta, decayed=lambda o, theta, lr: theta, largest=lambda top, v: v)
         m = o.beta1 * m + (1 - o.beta1) * g
         v = o.beta2 * v + (1 - o.beta2) * g**2
         top = largest(top, v)
-        m_hat, v_hat = m / (1 - o.beta1**t), top / (1 - o.beta2**t)
+        m_hat, v_hat = m, top
+        if o.bias_correction:
+            m_hat, v_hat = m / (1 - o.beta1**t), top / (1 - o.beta2**t)
         theta = theta - lr * m_hat / divisor(o, v_hat)
         return theta
 
@@ -156,8 +158,12 @@ def nadam(o, theta):
         product *= mu(t)
         m = o.beta1 * m + (1 - o.beta1) * g
         v = o.beta2 * v + (1 - o.beta2) * g**2
-        m_hat = mu(t + 1) / (1 - product * mu(t + 1)) * m + (1 - mu(t)) / (1 - product) * g
-        theta = theta - lr * m_hat / divisor(o, v / (1 - o.beta2**t))
+        if o.bias_correction:
+            m_hat = mu(t + 1) / (1 - product * mu(t + 1)) * m + (1 - mu(t)) / (1 - product) * g
+            v_hat = v / (1 - o.beta2**t)
+        else:
+            m_hat, v_hat = mu(t + 1) * m + (1 - mu(t)) * g, v
+        theta = theta - lr * m_hat / divisor(o, v_hat)
         return theta
 
     return step
@@ -168,13 +174,14 @@ def rmsprops(inside):
     return [RMSProp(*row, epsilon_inside_root=inside) for row in values]
 
 
-def adams(kind, inside, **own_fields):
+def adams(kind, inside, corrected=True, **own_fields):
     """Four rows; `own` has four values of each further field."""
     values = [(1e-3, 0.9, 0.999, 1e-8), (0.1, 0.5, 0.9, 1e-3), (0.02, 0, 0.99, 1e-6), (0.3, 0.99, 0, 1.0)]
     own_fields = [
         dict(zip(own_fields, row, strict=True)) for row in zip(*own_fields.values(), strict=True)
     ] or [{}] * 4
-    return [kind(*v, **o, epsilon_inside_root=inside) for v, o in zip(values, own_fields, strict=True)]
+    own_fields = [o | {"epsilon_inside_root": inside, "bias_correction": corrected} for o in own_fields]
+    return [kind(*v, **o) for v, o in zip(values, own_fields, strict=True)]
 
 
 def adagrads(inside):
@@ -236,6 +243,13 @@ CASES = {
     ),
     "adamw": Case(adams(AdamW, True, **DECAYS), partial(adam, decayed=decayed), calls=8, decays=True),
     "adamw-outside": Case(adams(AdamW, False, **DECAYS), partial(adam, decayed=decayed), torch_adamw),
+    "adam-uncorrected": Case(adams(Adam, True, False), adam, calls=7),
+    "adam-outside-uncorrected": Case(adams(Adam, False, False), adam),
+    "amsgrad-uncorrected": Case(adams(AMSGrad, True, False), partial(adam, largest=np.maximum), calls=8),
+    "nadam-uncorrected": Case(adams(NAdam, True, False, **MOMENTUM_DECAYS), nadam, calls=8),
+    "adamw-uncorrected": Case(
+        adams(AdamW, True, False, **DECAYS), partial(adam, decayed=decayed), calls=8, decays=True
+    ),
     "lion": Case(
         [Lion(3e-4), Lion(0.1, 0.5, 0.9, 0.0), Lion(0.02, 0.0, 0.5, 1.0), Lion(1e-3, 0.99, 0.0, 3.0)], lion,
         calls=5, decays=True,

@@ -27,13 +27,26 @@ from nnlab.data.normalization import (
     smooth_clip_,
     statistics,
 )
-from nnlab.data.sources import SOURCES, Data, Dataset, Digits, Line, Moons, Noise, Sine, Spirals
+from nnlab.data.sources import (
+    SOURCES,
+    Data,
+    Dataset,
+    Digits,
+    Line,
+    Moons,
+    Noise,
+    RarePoints,
+    Ravine,
+    Sine,
+    Spirals,
+)
 from nnlab.data.splits import Fold, Holdout, KFold
 from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
 
 SHIPPED = ("digits", "diabetes", "wine", "iris", "breast_cancer")
 DRAWN = (Line, Sine, Noise, Moons, Spirals)
+NOT_DRAWN = (Ravine, RarePoints)  # or only their noise
 
 # ---- the sets themselves
 
@@ -41,7 +54,7 @@ DRAWN = (Line, Sine, Noise, Moons, Spirals)
 def test_every_source_is_tested():
     # In test_files.py, test_tables.py, test_mnist1d.py, test_image_folders.py, test_npy.py.
     elsewhere = {"idx", "csv", "npz", "table", "mnist1d", "images", "npy"}
-    assert set(SOURCES) == {*SHIPPED, *(kind.name for kind in DRAWN)} | elsewhere
+    assert set(SOURCES) == {*SHIPPED, *(kind.name for kind in (*DRAWN, *NOT_DRAWN))} | elsewhere
     assert all(kind.__doc__ and not hasattr(kind, kind.name) for kind in SOURCES.values())
     assert all(getattr(nnlab, kind.__name__) is kind for kind in SOURCES.values())
 

@@ -8,6 +8,7 @@ from nnlab.data.dataset import Data, Dataset
 from nnlab.data.idx import Idx
 from nnlab.data.image_folders import Images
 from nnlab.data.in_memory import Arrays
+from nnlab.data.landscapes import RarePoints, Ravine
 from nnlab.data.mnist1d import Mnist1d
 from nnlab.data.npy_files import Npy
 from nnlab.data.numpy_files import Npz
@@ -17,8 +18,8 @@ from nnlab.tables.table_data import Table
 
 SOURCES = {
     source.name: source for source in (
-        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Sine, Noise, Moons, Spirals, Mnist1d, Idx, Images,
-        Csv, Npz, Npy, Table,
+        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Sine, Noise, Moons, Spirals, Ravine, RarePoints,
+        Mnist1d, Idx, Images, Csv, Npz, Npy, Table,
     )
 }  # fmt: skip
 __all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]

@@ -25,6 +25,10 @@ class Adam(Optimizer):
     With `epsilon_inside_root: false` the divisor is sqrt(v^) + epsilon, as torch has it. The step is
     computed as  lr sqrt(c2) / c1 * m / sqrt(v + epsilon c2)  with c = 1 - beta^t: the same number
     with the corrections on (K, 1) columns instead of (K, P) matrices.
+
+    With `bias_correction: false` m^ = m and v^ = v, averages that still remember their start at 0. v has
+    the longer memory, so that the first steps are too long: the very first (1 - beta1) / sqrt(1 - beta2)
+    times, 3.2 times with the defaults.
     """
 
     name: ClassVar[str] = "adam"
@@ -35,9 +39,10 @@ class Adam(Optimizer):
     beta2: float = column(0.999, low=0, below=1)
     epsilon: float = column(1e-16, low=1e-30)
     epsilon_inside_root: bool = static(True)
+    bias_correction: bool = static(True)
 
     def factors(self, lr, t):
-        return corrected_columns(self, lr / (1 - self.beta1**t), t)
+        return corrected_columns(self, lr / correction(self, self.beta1, t), t)
 
     def update(self, theta, g, slots, columns, scratch):
         update_averages(slots, g, columns, scratch)
@@ -64,10 +69,11 @@ class AdamW(Optimizer):
     epsilon: float = column(1e-16, low=1e-30)
     weight_decay: float = column(0.01, low=0)
     epsilon_inside_root: bool = static(True)
+    bias_correction: bool = static(True)
 
     def factors(self, lr, t):
         decay_factor = {"decay_factor": 1 - lr * self.weight_decay}
-        return decay_factor | corrected_columns(self, lr / (1 - self.beta1**t), t)
+        return decay_factor | corrected_columns(self, lr / correction(self, self.beta1, t), t)
 
     def decay(self, weights, columns):
         weights.mul_(columns.decay_factor)
@@ -95,9 +101,10 @@ class AMSGrad(Optimizer):
     beta2: float = column(0.999, low=0, below=1)
     epsilon: float = column(1e-16, low=1e-30)
     epsilon_inside_root: bool = static(True)
+    bias_correction: bool = static(True)
 
     def factors(self, lr, t):
-        return corrected_columns(self, lr / (1 - self.beta1**t), t)
+        return corrected_columns(self, lr / correction(self, self.beta1, t), t)
 
     def update(self, theta, g, slots, columns, scratch):
         update_averages(slots, g, columns, scratch)
@@ -116,7 +123,8 @@ class NAdam(Optimizer):
         theta <- theta - lr m^ / sqrt(v^ + epsilon)
 
     with Adam's m, v and v^. With a for the factor of g and b for that of m, m^ is computed as
-    (a + b) times the interpolation of m and g at a / (a + b).
+    (a + b) times the interpolation of m and g at a / (a + b). With `bias_correction: false` the products of
+    mu are left out, and v^ = v.
     """
 
     name: ClassVar[str] = "nadam"
@@ -128,11 +136,13 @@ class NAdam(Optimizer):
     epsilon: float = column(1e-16, low=1e-30)
     momentum_decay: float = column(4e-3, low=0)
     epsilon_inside_root: bool = static(True)
+    bias_correction: bool = static(True)
 
     def factors(self, lr, t):
         product, next_mu = self.product(t), self.mu(t + 1)
-        a = (1 - self.mu(t)) / (1 - product)
-        b = next_mu / (1 - product * next_mu)
+        a, b = 1 - self.mu(t), next_mu
+        if self.bias_correction:
+            a, b = a / (1 - product), b / (1 - product * next_mu)
         return {"lookahead": a / (a + b)} | corrected_columns(self, lr * (a + b), t)
 
     def mu(self, t) -> torch.Tensor:
@@ -155,9 +165,15 @@ class NAdam(Optimizer):
         theta.addcmul_(step, columns.minus_lr)
 
 
+def correction(optimizer, beta, t) -> torch.Tensor:
+    """1 - beta^t: the sum of the weights that a moving average has given to t values; the rest is its
+    start's, at 0. Without `bias_correction` 1."""
+    return 1 - beta**t if optimizer.bias_correction else torch.ones_like(t)
+
+
 def corrected_columns(optimizer, rate, t) -> dict[str, torch.Tensor]:
     """Adam's columns: `rate` is lr with the bias correction of m; that of v is c2 = 1 - beta2^t."""
-    c2 = 1 - optimizer.beta2**t
+    c2 = correction(optimizer, optimizer.beta2, t)
     return {
         "one_minus_beta1": 1 - optimizer.beta1,
         "one_minus_beta2": 1 - optimizer.beta2,

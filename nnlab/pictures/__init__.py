@@ -17,6 +17,8 @@ PICTURES = {
     "fit": "nnlab.pictures.fit:FittedCurve",
     "masks": "nnlab.pictures.masks:Masks",
     "weights": "nnlab.pictures.weights:Weights",
+    "paths": "nnlab.pictures.paths:Paths",
+    "steps": "nnlab.pictures.steps:Steps",
 }
 
 

@@ -114,3 +114,10 @@ def legend(figure, handles: list, note: str = "") -> None:
     )  # fmt: skip
     style = {"fontsize": 7.5, "color": GREY, "va": "bottom", "ha": "right", "parse_math": False}
     figure.text(0.985, 0.06 / height, note, **style)
+
+
+def note_above(figure, note: str) -> None:
+    """A note above all panels, at the right: beside a legend that leaves room there."""
+    height = figure.get_size_inches()[1]
+    style = {"fontsize": 8, "color": GREY, "va": "top", "ha": "right", "parse_math": False}
+    figure.text(0.985, 1 - 0.1 / height, note, **style)

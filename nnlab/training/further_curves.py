@@ -67,10 +67,18 @@ class FurtherCurves:
         return curves
 
     def _parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
-        for name, leaf_slice in self.layout.parameters.items():
-            values = leaf_slice.view(self.theta).double()
-            for index in np.ndindex(*leaf_slice.leaf.shape):
-                yield theta_name(name, index), values[:, *index]
+        leaves = self.layout.parameters.values()
+        values = torch.cat([leaf_slice.view(self.theta).flatten(1) for leaf_slice in leaves], 1)
+        return zip(theta_names(self.layout), values.double().unbind(1), strict=True)
+
+
+def theta_names(layout: Layout) -> list[str]:
+    """The curves of all parameters, in the order of the layout."""
+    return [
+        theta_name(name, index)
+        for name, leaf_slice in layout.parameters.items()
+        for index in np.ndindex(*leaf_slice.leaf.shape)
+    ]
 
 
 def theta_name(parameter: str, index: tuple[int, ...]) -> str:
