@@ -41,7 +41,7 @@ _HOMES = {
     "nnlab.data.sources": (
         "Arrays", "BreastCancer", "Csv", "Data", "Dataset", "Diabetes", "Digits", "Idx", "Images", "Iris",
         "Line", "Mnist1d", "Moons", "Noise", "Npy", "Npz", "RarePoints", "Ravine", "Sine", "Spirals", "Table",
-        "Wine",
+        "Wine", "Words",
     ),
     "nnlab.data.columns": ("Column",),
     "nnlab.tables.frames": ("Frame",),

@@ -28,6 +28,7 @@ from nnlab.data.sources import (
     Spirals as Spirals,
     Table as Table,
     Wine as Wine,
+    Words as Words,
 )
 from nnlab.data.columns import Column as Column
 from nnlab.data.spec import DataSpec as DataSpec

@@ -1,6 +1,7 @@
 """Data sets: those shipped equal scikit-learn's, generated ones follow their formula; limits and noise."""
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -39,13 +40,14 @@ from nnlab.data.sources import (
     Ravine,
     Sine,
     Spirals,
+    Words,
 )
 from nnlab.data.splits import Fold, Holdout, KFold
 from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
 
 SHIPPED = ("digits", "diabetes", "wine", "iris", "breast_cancer")
-DRAWN = (Line, Sine, Noise, Moons, Spirals)
+DRAWN = (Line, Sine, Noise, Moons, Spirals, Words)
 NOT_DRAWN = (Ravine, RarePoints)  # or only their noise
 
 # ---- the sets themselves
@@ -100,6 +102,32 @@ def test_noise_is_normal_and_its_labels_are_random():
     assert dataset.x.shape == (400, 784) and dataset.classes == ("0", "1")
     assert abs(dataset.x.mean()) < 0.01 and dataset.x.std() == pytest.approx(1, abs=0.01)
     assert dataset.y.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_rare_words_tell_the_class_and_common_ones_do_not():
+    words = Words(n=100_000, d=30, telling=20, purity=0.9, train_split=0.12)
+    dataset = words.load()
+    assert set(np.unique(dataset.x)) == {0, 1} and dataset.features[:2] == ("word 1", "word 2")
+    assert len(dataset.test) == 88_000 and dataset.test[0] == 12_000
+    first, second = (dataset.x[dataset.y == c].mean(0) for c in (0, 1))
+    np.testing.assert_allclose((first + second) / 2, words.frequencies(), rtol=0.07)
+    assert words.frequencies()[[0, -1]] == pytest.approx([0.5, 0.02])
+    telling = (second - first) / (second + first)
+    np.testing.assert_allclose(telling, [0.0] * 10 + [-0.9, 0.9] * 10, atol=0.07)
+
+
+WRONG_WORDS = [
+    ({"telling": 121}, "data.telling = 121"),
+    ({"least": 0.4, "most": 0.3}, "data.least = 0.4 is above data.most = 0.3"),
+    ({"n": 10, "train_split": 0.05}, "data.train_split = 0.05 of data.n = 10"),
+    ({"n": 10_000_000, "d": 1000}, "10,000,000,000 numbers"),
+]
+
+
+@pytest.mark.parametrize("settings, said", WRONG_WORDS)
+def test_words_that_cannot_be_drawn(settings, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        Words(**settings).load()
 
 
 def test_moons_lie_on_half_circles():

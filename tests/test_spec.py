@@ -37,7 +37,7 @@ from nnlab.untrusted import read_json
 
 SHIPPED = (
     nnlab.BreastCancer(), nnlab.Diabetes(), nnlab.Digits(), nnlab.Iris(), nnlab.Line(), nnlab.Moons(),
-    nnlab.Noise(), nnlab.Sine(), nnlab.Spirals(), nnlab.Wine(),
+    nnlab.Noise(), nnlab.Sine(), nnlab.Spirals(), nnlab.Wine(), nnlab.Words(),
 )  # fmt: skip
 DIGITS = nnlab.Digits().load().spec
 LINE = nnlab.Line().load().spec

@@ -5,6 +5,7 @@
 
 from nnlab.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from nnlab.data.dataset import Data, Dataset
+from nnlab.data.documents import Words
 from nnlab.data.idx import Idx
 from nnlab.data.image_folders import Images
 from nnlab.data.in_memory import Arrays
@@ -18,8 +19,8 @@ from nnlab.tables.table_data import Table
 
 SOURCES = {
     source.name: source for source in (
-        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Sine, Noise, Moons, Spirals, Ravine, RarePoints,
-        Mnist1d, Idx, Images, Csv, Npz, Npy, Table,
+        Digits, Diabetes, Wine, Iris, BreastCancer, Line, Sine, Noise, Moons, Spirals, Words, Ravine,
+        RarePoints, Mnist1d, Idx, Images, Csv, Npz, Npy, Table,
     )
 }  # fmt: skip
 __all__ = ["SOURCES", "Arrays", "Data", "Dataset", *(source.__name__ for source in SOURCES.values())]

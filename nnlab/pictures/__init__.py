@@ -16,6 +16,7 @@ PICTURES = {
     "error_over_size": "nnlab.pictures.error_over_size:ErrorOverSize",
     "fit": "nnlab.pictures.fit:FittedCurve",
     "masks": "nnlab.pictures.masks:Masks",
+    "penalty": "nnlab.pictures.penalty:Penalty",
     "weights": "nnlab.pictures.weights:Weights",
     "paths": "nnlab.pictures.paths:Paths",
     "steps": "nnlab.pictures.steps:Steps",
