@@ -19,7 +19,7 @@ from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
 
 # Keys of nnlab train that a command built on it does not take.
-EXCLUDED_KEYS = {"check": ("resume",), "graph": ("resume",)}
+EXCLUDED_KEYS = {"check": ("resume", "show", "caption"), "graph": ("resume", "show", "caption")}
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
 COMMANDS_WITHOUT_MULTIRUN = ("sweep", "data", *RUN_COMMANDS)

@@ -127,7 +127,7 @@ def test_diverged_runs_have_no_picture(here, capsys):
 
 @pytest.mark.parametrize("words, sentence", [
     (["show=[boundry]"], "did you mean 'boundary'?"),
-    (["show=3"], "show = 3: expected one of batches, boundary,"),
+    (["show=3"], "show = 3: expected one of batches, "),
     (["data=digits", "show=[boundary]"], "show = 'boundary' needs examples of two numbers"),
     (["data=moons", "show=[boundary,fit]"], "show = 'fit' needs examples of one number"),
     (["-m", "data=moons,digits", "show=[boundary]"], "run data=digits: show = 'boundary' needs"),
@@ -175,6 +175,58 @@ def test_resumed_runs_of_m_draw_all(here, capsys, spy):
     assert (here / "out/boundary.png").exists()
     again = [run.model.rows[0].weights["output.weight"] for run in spy.runs]
     np.testing.assert_array_equal(first, again)
+
+
+def test_a_run_that_has_ended_can_be_drawn(here, capsys, spy):
+    assert main(["train", *MOONS, "hydra.run.dir=out"]) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    capsys.readouterr()
+    assert main(["train", "resume=out", "show=[fit]"]) == 2
+    assert "show = 'fit' needs" in capsys.readouterr().err
+    assert main(["train", "resume=out", "show=[boundary]", "caption=here"]) == 0
+    assert capsys.readouterr().out == (
+        "'out' has ended: there is nothing to go on with\n\n"
+        "  picture            out/boundary.png\n  look at            here\n"
+    )
+    after = {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    assert before.items() <= after.items() and "boundary.png" in after
+
+
+def test_a_picture_that_is_missing_is_drawn_by_resume(here, capsys, spy):
+    """Its process was killed between the end of the training and that of the drawing."""
+    assert main(["train", "-m", *MOONS, "show=[boundary]", "seed=0,1", "hydra.run.dir=out"]) == 0
+    Path("out/boundary.png").unlink()
+    assert main(["train", "resume=out"]) == 0
+    assert Path("out/boundary.png").exists() and [run.name for run in spy.runs] == ["seed=0", "seed=1"]
+    spy.runs = []
+    assert main(["train", "resume=out"]) == 0
+    assert not spy.runs  # it is there
+
+
+def test_a_sweep_shows_its_winner(here, capsys, spy):
+    words = ["sweep", *MOONS, "optimizer.lr=0.1,0.01", "report=false", "hydra.run.dir=out"]
+    assert main([*words, "show=[fit]"]) == 2
+    assert "show = 'fit' needs" in capsys.readouterr().err and not Path("out").exists()
+    assert main([*words, "show=[boundary]", "caption=here"]) == 0
+    end = "\n  picture            out/best/boundary.png\n  look at            here\n"
+    assert capsys.readouterr().out.endswith(end)
+    (run,) = spy.runs
+    assert run.stored.path == Path("out/best") and image("out/best", "boundary")[1:3] == (3, 2)
+
+
+@pytest.mark.parametrize("command", ["check", "graph"])
+def test_commands_that_train_no_run_refuse_the_words(here, capsys, command):
+    for word in ("show=[boundary]", "caption=here"):
+        assert main([command, "data=moons", word]) == 2
+        assert f"{word}: nnlab train ends with pictures" in capsys.readouterr().err
+    assert not [*here.iterdir()]
+
+
+def test_a_caption_alone_is_of_the_usual_picture(here, capsys):
+    assert main(["train", "-m", *MOONS, "caption=here", "seed=0,1", "hydra.run.dir=out"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "  picture            out/comparison.png\n  look at            here\n"
+    )
 
 
 def test_help_lists_the_pictures(capsys):

@@ -14,6 +14,7 @@ from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import refuse_resume
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.folders import remove_unstarted
+from nnlab.commands.pictures import refuse_picture_words
 from nnlab.commands.run_folders import PreparedRun, run_each
 from nnlab.commands.train_command import wants_picture
 from nnlab.experiment import Experiment
@@ -27,6 +28,8 @@ RUNGS_WITH_PICTURE = ("gradients", "rates", "subset", "saturation")
 
 def run(runs: list[ComposedRun]) -> int:
     """Check the runs one after the other; returns the exit code."""
+    for one in runs:
+        refuse_picture_words("check", one.overrides)
     return run_each("check", runs, prepare, execute)
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_settings import GraphSettings, checkpoint_settings, recording, refuse_resume
 from nnlab.commands.composing import ComposedRun
+from nnlab.commands.pictures import refuse_picture_words
 from nnlab.commands.run_folders import PreparedRun, run_each
 from nnlab.experiment import Experiment
 from nnlab.records.graph_nodes import ShownGraph, shown_graph
@@ -25,6 +26,8 @@ PICTURE_FILE, NODES_FILE = "graph.svg", "graph.json"
 
 def run(runs: list[ComposedRun]) -> int:
     """Show the graphs of the runs one after the other; returns the exit code."""
+    for one in runs:
+        refuse_picture_words("graph", one.overrides)
     return run_each("graph", runs, prepare, execute)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.commands.command_settings import recording
@@ -15,6 +16,7 @@ from nnlab.records.terminal import Terminal
 from nnlab.records.text_columns import labelled_lines
 from nnlab.training.data_cache import DataCache
 
+PICTURE_KEYS = ("show", "caption")
 USUAL_PICTURES = ("curves.png", "comparison.png")  # of which a caption is, if the runs have no others
 
 
@@ -24,8 +26,24 @@ def refuse_pictures(settings: dict, experiment: Experiment, spec: DataSpec) -> N
         picture(name).refuse(experiment, spec)
 
 
+def lack_pictures(settings: Iterable[dict], folder: Path) -> bool:
+    """Whether a picture that any of these settings asks for is not in the folder."""
+    names = {name for one in settings for name in recording(one).pictures}
+    return not all((folder / f"{name}.png").exists() for name in names)
+
+
+def refuse_picture_words(command: str, overrides: list[str]) -> None:
+    """Raise `UserError` where the line of a command that trains no run asks for pictures of one. An
+    experiment's file may: it is for all commands."""
+    for word in overrides:
+        if word.lstrip("+").partition("=")[0] in PICTURE_KEYS:
+            raise UserError(
+                f"{word}: nnlab train ends with pictures of its runs; nnlab {command} draws its own"
+            )
+
+
 def show_pictures(
-    runs: dict[str, tuple[Path, dict]], folder: Path, cache: DataCache | None = None, stream=None
+    command: str, runs: dict[str, tuple[Path, dict]], folder: Path, cache: DataCache | None = None
 ) -> None:
     """Draw what the runs, {name: (folder, settings)}, ask for into `folder`, and say what to look at.
 
@@ -38,12 +56,12 @@ def show_pictures(
         try:
             drawn[picture_name] = _draw(picture_name, folders, folder, cache)
         except Exception as e:
-            print_advice("train", [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
+            print_advice(command, [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
     captions = [shown.caption for shown in wanted.values()]
     if not any(shown.pictures for shown in wanted.values()) and any(captions):
         drawn = {file: folder / file for file in USUAL_PICTURES if (folder / file).is_file()}
     if drawn:
-        _say([*drawn.values()], captions, Terminal(stream))
+        _say([*drawn.values()], captions, Terminal())
 
 
 def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nnlab.commands.command_keys import experiment_settings
+from nnlab.commands.pictures import refuse_pictures
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.train_command import wants_picture
 from nnlab.errors import UserError
@@ -64,6 +65,8 @@ def prepare_sweep(request: SweepRequest) -> PreparedSweep:
             f"the data are not those that the sweep in '{request.resume_folder}' began with: the same file, "
             f"and the same working directory if its path is relative"
         )
+    first = sweep.first_candidate.experiment
+    refuse_pictures(request.definition.trials.settings({}), first, sweep.cache.datasets[first.data].spec)
     plan = sweep.plan()
     batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
     refuse_too_large(plan.memory, batch, instead, device(sweep.first_candidate.experiment.device))

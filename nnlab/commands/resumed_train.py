@@ -14,7 +14,9 @@ from nnlab.commands.changed_settings import (
     trains_otherwise,
 )
 from nnlab.commands.command_line import CommandLine, by_key
+from nnlab.commands.command_settings import recording
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
+from nnlab.commands.pictures import PICTURE_KEYS, lack_pictures, refuse_pictures, show_pictures
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.resume_folder import resume_folder
 from nnlab.commands.run_folders import PreparedRun, run_names
@@ -73,16 +75,33 @@ def read_unfinished(folder: Path) -> UnfinishedRuns:
 
 
 def _say_that_it_has_ended(unfinished: UnfinishedRuns, changes: list[Change]) -> None:
-    """Print that all runs have ended. Raises `UserError` if they were to train with other settings."""
+    """Print that all runs have ended, and draw the pictures that they are still to have.
+
+    Raises `UserError` if they were to train with other settings.
+    """
     folder, runs = unfinished.folder, [*unfinished.runs.values()]
     if any(trains_otherwise(stored, changes) for stored in runs):
         new_command = _command_with_changes(runs[0].command, changes) if len(runs) == 1 else "nnlab train ..."
         raise UserError(
             f"'{folder}' has ended, so there is no state to continue from; to begin anew: {new_command}"
         )
+    settings = [_settings_of_pictures(stored, changes) for stored in runs]
     what = f"'{folder}' has ended" if len(runs) == 1 else f"all {len(runs)} runs in '{folder}' have ended"
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)  # that was left when the process was killed
     print(f"{what}: there is nothing to go on with")
+    asked = any(change.key in PICTURE_KEYS for change in changes)
+    if asked or lack_pictures(settings, folder):  # others than before, or it was killed while it drew
+        names = run_names([_overrides(stored.command) for stored in runs])
+        pairs = ((stored.path, each) for stored, each in zip(runs, settings, strict=True))
+        show_pictures("train", dict(zip(names, pairs, strict=True)), folder)
+
+
+def _settings_of_pictures(stored: StoredRun, changes: list[Change]) -> dict:
+    """The settings of a run that has ended. Raises `UserError` for pictures that cannot be drawn of it."""
+    settings = changed_settings(stored, changes)
+    if recording(settings).pictures and stored.spec:
+        refuse_pictures(settings, stored.experiment, stored.spec)
+    return settings
 
 
 def _prepare_runs(unfinished: UnfinishedRuns, changes: list[Change]) -> list[PreparedRun]:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from nnlab.commands import early_end, folders, sweep_screen
 from nnlab.commands.messages import print_advice
+from nnlab.commands.pictures import show_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.commands.sweep_writer import SweepWriter
-from nnlab.commands.winner import UNFINISHED_FOLDER, Winner, train_winner
+from nnlab.commands.winner import BEST_FOLDER, UNFINISHED_FOLDER, Winner, train_winner
 from nnlab.errors import say
 from nnlab.records.sweep_console import SweepConsole
 from nnlab.records.sweep_folder import SweepFolder
@@ -112,4 +113,8 @@ def _finish(
     writer.close(winner, console.counts(), importances, hopeless)
     results = sweep_screen.result_lines(job, console, winner, importances)
     console.close([*results, *sweep_screen.file_lines(writer.path, renderer is not None, no_report)])
+    if winner:
+        settings = job.request.definition.trials.settings(winner.trial.params)
+        best = writer.path / BEST_FOLDER
+        show_pictures("sweep", {"": (best, settings)}, best, job.sweep.cache)
     return winner

@@ -84,7 +84,7 @@ def train_all(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = N
     all runs of -m."""
     exit_code = _train_and_compare(runs, folder, resumed)
     cache = runs[0].prepared.cache
-    show_pictures({run.name: (run.folder, run.settings) for run in runs}, folder, cache)
+    show_pictures("train", {run.name: (run.folder, run.settings) for run in runs}, folder, cache)
     return exit_code
 
 
