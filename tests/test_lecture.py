@@ -8,9 +8,10 @@ import pytest
 
 from nnlab.cli import main
 from nnlab.data.sources import Noise, Words
-from nnlab.pictures.base import shown_runs
+from nnlab.pictures.base import ShownRun, shown_runs
 from nnlab.pictures.dropout_passes import shown_passes
 from nnlab.pictures.effective_penalty import penalized
+from nnlab.pictures.gradient_noise import measure
 from nnlab.pictures.penalty import kind
 from nnlab.records.stored_run import StoredRun
 from nnlab.streams import stream
@@ -45,8 +46,19 @@ def comparison(folder):
     return {row["run"]: row["metrics"] for row in rows}
 
 
-def test_linear_regression_finds_the_line(lecture):
+def runs_of(folder):
+    """The runs of a sweep, by what they override."""
+    paths = sorted(path.parent for path in folder.rglob("summary.json"))
+    return {path.name.partition("_")[2]: StoredRun(path) for path in paths}
+
+
+def test_linear_regression_finds_the_line(lecture, capsys):
     weights = StoredRun(lecture("linear_regression")).weights[0]
+    header, *lines = capsys.readouterr().out.splitlines()[1:13]
+    shown = {line.split()[0]: line.split()[5:7] for line in lines}
+    assert header.split()[-3:] == ["W", "b", "time"]
+    assert [*shown] == ["1", *map(str, range(21, 202, 20))]  # every 20 steps, as the slide's program
+    assert shown["21"] == ["0.1226", "0.2893"] and shown["201"] == ["0.1000", "0.3000"]
     assert weights["output.weight"] == pytest.approx(0.1, abs=1e-4)
     assert weights["output.bias"] == pytest.approx(0.3, abs=1e-4)
 
@@ -97,8 +109,75 @@ def test_logistic_regression_fits_the_noise(lecture):
     assert 0.45 < np.mean((fresh.x @ w > 0) == fresh.y) < 0.55
 
 
+def test_batches_are_quicker_and_larger_and_less_noisy(lecture):
+    folder = lecture("batch_size", "epochs=2")
+    runs = runs_of(folder)
+    speed, memory = (
+        {name.removeprefix("batch_size="): run.speed[key] for name, run in runs.items()}
+        for key in ("examples_per_second", "tensor_bytes")
+    )
+    assert speed["64"] > 3 * speed["1"] and speed["16"] > 2 * speed["1"]
+    assert memory["full"] > 2 * memory["256"] / 1.5 > 2 * memory["16"] / 1.5
+    noise = measure(ShownRun("", runs["batch_size=full"]), [4, 64, 256])
+    assert noise.noise[4] / noise.noise[64] == pytest.approx(4, rel=0.2)
+    assert (folder / "batches.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_early_stopping_does_not_learn_wrong_labels(lecture, tmp_path):
+    folder = lecture("early_stopping")
+    (row,) = StoredRun(folder).rows
+    assert row["best_epoch"] < 15 and row["epochs"] == row["best_epoch"] + 20
+    assert row["test"]["accuracy"] > 0.91
+    assert (folder / "curves.png").exists()
+    folder.rename(tmp_path / "stopped")
+    (to_the_end,) = StoredRun(lecture("early_stopping", "stopping=none", "metric=last")).rows
+    assert to_the_end["best"]["train_error"] < 0.01 and to_the_end["test"]["accuracy"] < 0.86
+
+
+def test_every_decay_settles_where_a_constant_rate_bounces(lecture):
+    folder = lecture("schedules", "seeds=3")
+    loss = {name.removeprefix("schedule="): run.curves("val_loss") for name, run in runs_of(folder).items()}
+    last = {name: curves[:, -10:] for name, curves in loss.items()}
+    constant = last.pop("constant")
+    assert {*last} == {"step", "exponential", "inverse_time", "cosine"}
+    assert max(values.mean() for values in last.values()) < 0.95 * constant.mean()
+    assert max(np.ptp(values, axis=1).max() for values in last.values()) < np.ptp(constant, axis=1).min()
+
+
+def test_halving_helps_and_going_back_freezes(lecture, capsys):
+    folder = lecture("halving")
+    runs = {name.removeprefix("schedule="): run for name, run in runs_of(folder).items()}
+    error = {name: run.curves("val_error")[0] for name, run in runs.items()}
+    assert error["halve_on_rise"][-1] < 0.03 < error["halve_and_go_back"][-1] < error["constant"][-5:].min()
+    rates = runs["halve_and_go_back"].summary["learning_rate"]
+    assert rates["halved"] and rates["lowered_after"] == rates["went_back_after"] == [3, 4, 5, *range(7, 31)]
+    assert runs["halve_on_rise"].summary["learning_rate"]["lowered_after"] == [3, 5, 22]
+    assert "learning_rate" not in runs["constant"].summary
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "halve_and_go_back: nothing changed in the last 12 epochs: the learning rate fell to" in screen
+
+
+def test_going_back_is_the_only_one_that_survives_too_large_a_rate(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "experiment=lecture/halving", "optimizer.lr=1", "show=[]", "hydra.sweep.dir=runs"]
+    assert main(words) == 1
+    status = {name: run.rows[0]["status"] for name, run in runs_of(tmp_path / "runs").items()}
+    assert [*status.values()] == ["diverged", "diverged", "finished"]
+    (survivor,) = [run for run in runs_of(tmp_path / "runs").values() if run.rows[0]["status"] == "finished"]
+    assert survivor.rows[0]["test"]["accuracy"] > 0.93
+
+
 def test_mlp_recognises_digits(lecture):
     assert summary(lecture("mlp"))["test_accuracy"]["mean"] > 0.95
+
+
+def test_mlp_dropout_prints_what_the_slides_program_prints(lecture, capsys):
+    """Loss and accuracy of every epoch, and of the test set."""
+    lecture("mlp_dropout")
+    _, header, *lines = capsys.readouterr().out.splitlines()
+    assert "train loss" in header and "accuracy" in header
+    assert [line.split()[0] for line in lines[:20]] == [*map(str, range(1, 21))]
+    assert {"test loss", "test accuracy"} <= {line[2:].partition("  ")[0] for line in lines}
 
 
 def test_mlp_dropout_has_the_slides_numbers_and_learns(lecture):

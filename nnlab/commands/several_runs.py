@@ -10,6 +10,7 @@ from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS, recorded_name
 from nnlab.records import comparison_table
 from nnlab.records.console import Console, ParallelRuns
+from nnlab.records.rate_text import idle_note
 from nnlab.records.run import RunWriter
 from nnlab.records.run_summaries import BRIEF_CHARACTERS, brief_names, kind_of_loss
 from nnlab.records.text_columns import elide_middle
@@ -17,6 +18,8 @@ from nnlab.records.titles import describe_run
 from nnlab.search.comparable import why_not_comparable
 from nnlab.training.fit import Fit
 from nnlab.training.unbalanced import unbalanced_advice
+
+IDLE_RUNS_NAMED = 3  # of those whose learning rate became too small
 
 
 def make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
@@ -44,6 +47,9 @@ def conclude(console: Console, runs: list[PreparedRun], recorders: Recorders) ->
     sentences = filter(None, map(unbalanced_advice, tests, fit.experiments))
     if sentence := next(sentences, ""):
         print_advice("train", [sentence])
+    idle = {run.name: idle_note(recorders.summaries.get(i, {})) for i, run in enumerate(runs)}
+    for name, sentence in list({name: text for name, text in idle.items() if text}.items())[:IDLE_RUNS_NAMED]:
+        console.note(f"{name}: {sentence}")
     console.note(propose_check_for_runs(recorders.outcomes(runs)))
 
 
