@@ -114,7 +114,7 @@ def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
     else:
         scale = {}
         axes.imshow(
-            _tinted(answers).reshape(*square, 3), extent=(low[0], high[0], low[1], high[1]), origin="lower",
+            _tinted(answers).reshape(*square, 3), extent=_edges(low, high, count), origin="lower",
             aspect="auto", interpolation="bilinear", zorder=1,
         )  # fmt: skip
         usable = model.rows_for(None)
@@ -125,6 +125,12 @@ def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
     _examples(axes, run, scale)
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
+
+
+def _edges(low: np.ndarray, high: np.ndarray, count: int) -> tuple:
+    """Left, right, lower and upper edge of an image whose outer pixels have their centres at the corners."""
+    half = (high - low) / (count - 1) / 2
+    return low[0] - half[0], high[0] + half[0], low[1] - half[1], high[1] + half[1]
 
 
 def _tinted(probabilities: np.ndarray) -> np.ndarray:
