@@ -52,7 +52,7 @@ def _draw(runs: list[ShownRun]) -> bytes:
     if any(_varies(of_run.learning_rates) for of_run in curves):
         panels["lr"] = 1.0
     figure = picture.blank_figure()
-    all_axes = figure.subplots(1, len(panels))
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, wspace=0.3)
     for axes, (name, factor) in zip(all_axes, panels.items(), strict=True):
         _panel(axes, curves, name, factor)
