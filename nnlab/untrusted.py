@@ -12,7 +12,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -113,9 +113,14 @@ def read_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[st
             yield where, line
 
 
-def read_json_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[str, dict]]:
-    """(location, values) of each line of a file of JSON lines, of any length, as `read_lines` reads them."""
+def read_json_lines(
+    path: Path, max_bytes: int = MAX_LINE_BYTES, is_wanted: Callable[[bytes], bool] | None = None
+) -> Iterator[tuple[str, dict]]:
+    """(location, values) of each line of a file of JSON lines, of any length, as `read_lines` reads them; of
+    those alone that are wanted, before they are parsed."""
     for where, line in read_lines(path, max_bytes):
+        if is_wanted is not None and not is_wanted(line):
+            continue
         try:
             tree = json.loads(line.decode())
         except (ValueError, RecursionError) as e:

@@ -22,7 +22,7 @@ JOBS = {  # name -> command; all are small
     "runs": "train -m data=iris epochs=2 seeds=2 model.hidden=[2],[4],[8]",
     "sweep": "sweep data=iris epochs=2 trials=12 sampler=random optimizer.lr=tag(log,interval(1e-3,1e-1)) "
     "model.activation=relu,tanh",
-    "check": "check data=iris only=[start,rates]",
+    "check": "check data=iris only=[start,saturation]",
 }
 HEADINGS = {
     "run": ["Results", "How to repeat it", "Learning curves", "Confusion matrix", "Classes", "Thresholds",
@@ -141,10 +141,9 @@ def test_folders_of_early_versions_have_a_page(folder, tmp_path):
 
 
 LOST = {
-    "run": ["summary.json", "rows.json", "model.safetensors", "test_predictions.csv", "spec.json",
-            "command.txt", "metrics.jsonl", "splits.jsonl"],
-    "sweep": ["best", "curves.jsonl", "command.txt"],
-    "runs": ["0_model.hidden=2", "comparison.json"],
+    "run": ["summary.json", "model.safetensors", "test_predictions.csv", "spec.json", "metrics.jsonl"],
+    "sweep": ["best", "curves.jsonl", "trials.csv"],
+    "runs": ["0_model.hidden=2", "comparison.json", "1_model.hidden=4/summary.json"],
 }  # fmt: skip
 
 

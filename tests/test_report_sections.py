@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from nnlab.metrics.classes import BINS
+from nnlab.records.stored_curves import StoredCurves
 from nnlab.report.calibration import expected_calibration_error, reliability
 from nnlab.report.colours import DARK, LIGHT
 from nnlab.report.figure_json import figure_tree, script_json
@@ -15,7 +16,7 @@ from nnlab.report.page import Section, render_page
 from nnlab.report.parts import Image, PlotlyFigure, Preformatted, Table, Text
 from nnlab.report.repetition import changed_settings
 from nnlab.report.test_set import _class_numbers
-from nnlab.report.thinning import MOST_EPOCHS, spread_indices, thinned_epochs
+from nnlab.report.thinning import spread_indices
 from nnlab.report.two_classes import counts_by_threshold
 
 EVIL = "</script><script>alert(1)</script>"
@@ -79,7 +80,7 @@ def test_labels_that_look_like_numbers_are_known_again(labels, classes, expected
 def test_the_band_of_a_curve_is_of_its_rows_and_leaves_out_what_is_not_finite():
     values = np.random.default_rng(0).uniform(size=(30, 5))
     values[0, 3:], values[1, 2] = np.nan, np.inf
-    low, high, mean = curve_traces(values, "loss", 0)
+    low, high, mean = curve_traces(np.arange(1, 6), values, "loss", 0)
     finite = [column[np.isfinite(column)] for column in values.T]
     assert np.allclose(mean["y"], [column.mean() for column in finite])
     assert np.allclose(low["y"], [np.quantile(column, 0.1) for column in finite])
@@ -88,21 +89,42 @@ def test_the_band_of_a_curve_is_of_its_rows_and_leaves_out_what_is_not_finite():
 
 @pytest.mark.parametrize("rows, traces", [(1, 1), (3, 6), (10, 13), (11, 3)])
 def test_few_rows_have_a_line_each(rows, traces):
-    assert len(curve_traces(np.ones((rows, 4)), "loss", 0)) == traces
+    assert len(curve_traces(np.arange(1, 5), np.ones((rows, 4)), "loss", 0)) == traces
 
 
 def test_an_error_is_in_percent_where_it_is_a_share():
     curves = {"val_error": np.array([[0.5, 0.25]])}
-    shown = quantity_figure("error", curves, "classification")
+    epochs = np.array([1, 2])
+    shown = quantity_figure("error", curves, epochs, "classification")
     assert shown.data[-1]["y"].tolist() == [50, 25] and "%" in shown.layout["yaxis"]["title"]
-    assert quantity_figure("error", curves, "regression").data[-1]["y"].tolist() == [0.5, 0.25]
+    assert quantity_figure("error", curves, epochs, "regression").data[-1]["y"].tolist() == [0.5, 0.25]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, MOST_EPOCHS, MOST_EPOCHS + 1, 10**6])
-def test_thinned_epochs_have_the_first_and_the_last(epochs):
-    drawn = thinned_epochs(epochs)
-    assert drawn[0] == 0 and drawn[-1] == epochs - 1 and len(drawn) == min(epochs, MOST_EPOCHS)
-    assert (np.diff(drawn) > 0).all() and len(spread_indices(0, 10)) == 0
+@pytest.mark.parametrize("epochs, most", [(1, 4), (4, 4), (5, 4), (1000, 400), (7, 2), (401, 400)])
+@pytest.mark.parametrize("refit", [False, True])
+def test_thinned_curves_are_those_of_some_epochs(epochs, most, refit, tmp_path):
+    """The first and the last among them, evenly spread; row 1 ends before row 0."""
+    lines = [
+        {"epoch": epoch, "row": row, **({"refit": True} if refit else {}), "val_loss": epoch + row / 2}
+        for epoch in range(1, epochs + 1)
+        for row in (1, 0)
+        if row == 0 or epoch <= max(1, epochs // 2)
+    ]
+    file = tmp_path / "metrics.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 99999')
+    thin, whole = StoredCurves(file, most), StoredCurves(file)
+    kept = thin.epochs(refit)
+    assert np.array_equal(
+        thin.curve("val_loss", refit), whole.curve("val_loss", refit)[:, kept - 1], equal_nan=True
+    )
+    assert kept[0] == 1 and kept[-1] == epochs and len(kept) <= most + 1
+    assert len(set(np.diff(kept)[:-1])) <= 1 and (epochs > most or len(kept) == epochs)
+
+
+def test_spread_indices_have_the_first_and_the_last():
+    for count, most in ((0, 10), (10, 10), (11, 10), (10**6, 400)):
+        spread = spread_indices(count, most)
+        assert len(spread) == min(count, most) and (not count or spread[0] == 0 and spread[-1] == count - 1)
 
 
 # ---- settings

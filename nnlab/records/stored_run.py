@@ -169,6 +169,10 @@ class StoredRun:
         """
         return self._curves.curve(name, refit)
 
+    def thinned_curves(self, most_epochs: int) -> StoredCurves:
+        """The curves of some `most_epochs` epochs, evenly spread: to draw a long run without reading all."""
+        return StoredCurves(self._file(METRICS_FILE), most_epochs)
+
     @typed
     def histograms(self, row: int = 0) -> dict[str, EpochHistograms]:
         """By name and epoch: of the row's parameters, `parameters/hidden1.weight`, and of

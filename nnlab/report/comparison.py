@@ -18,12 +18,13 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import is_percentage, metric_label
 from nnlab.records.text_columns import elide_middle
 from nnlab.report.colours import SERIES, series
-from nnlab.report.learning_curves import epoch_axis, quantity_words, scale_of
+from nnlab.report.learning_curves import epoch_axis, scale_of
 from nnlab.report.page import Section
 from nnlab.report.parts import PlotlyFigure, Preformatted, Table, Text
-from nnlab.report.run_facts import or_none
+from nnlab.report.run_facts import or_none, task_of
+from nnlab.report.safe_sections import safe_sections
 from nnlab.report.shown_pictures import pictures_of
-from nnlab.report.thinning import thinned_epochs
+from nnlab.report.thinning import MOST_EPOCHS
 
 MOST_RUNS = 500  # that are read
 NAME_CHARACTERS = 36
@@ -48,18 +49,24 @@ class ComparedRun:
 def comparison_sections(folder: Path) -> Iterator[Section]:
     """The sections of the folder of all runs. Raises `UserError` if there is none in it."""
     runs = compared_runs(folder)
-    ended = {run.name: summary for run in runs if (summary := run.summary) is not None}
-    order = rank(ended) if ended else []
-    pictures = or_none(lambda: pictures_of(folder, runs[0].stored.settings))
-    if pictures is not None:
-        yield pictures
-    yield _table_section({name: ended[name] for name in order}, runs)
-    if ended:
-        yield from _setting_sections({name: ended[name] for name in order})
+    summaries = or_none(_ranked_summaries, runs) or {}
     by_name = {run.name: run for run in runs}
-    ranked = [by_name.pop(name) for name in order] + [*by_name.values()]
-    yield _curves_section(ranked, ranking_set(ended) if ended else "val")
-    yield _commands_section(ranked)
+    ranked = [by_name.pop(name) for name in summaries] + [*by_name.values()]
+    makers = {
+        "Pictures": lambda: pictures_of(folder, runs[0].stored.settings),
+        "Runs by rank": lambda: _table_section(summaries, runs),
+        "Results by a setting": lambda: _setting_section(summaries),
+        "Curves of the runs": lambda: _curves_section(ranked, summaries),
+        "How to repeat them": lambda: _commands_section(ranked),
+    }
+    for heading, make in makers.items():
+        yield from safe_sections(heading, make)
+
+
+def _ranked_summaries(runs: list[ComparedRun]) -> dict[str, dict]:
+    """Of the runs that have ended, the best first."""
+    ended = {run.name: summary for run in runs if (summary := run.summary) is not None}
+    return {name: ended[name] for name in rank(ended)} if ended else {}
 
 
 def compared_runs(folder: Path) -> list[ComparedRun]:
@@ -113,53 +120,51 @@ def _table_section(summaries: dict[str, dict], runs: list[ComparedRun]) -> Secti
     return Section("Runs by rank", [Table(headings, rows, labels=2), *remarks], note)
 
 
-def _curves_section(runs: list[ComparedRun], set_name: str) -> Section:
+def _curves_section(runs: list[ComparedRun], summaries: dict[str, dict]) -> Section:
     """Loss and error of every run, in the order of rank."""
-    summaries = [summary for run in runs if (summary := run.summary)]
-    task = task_name(summaries[0]) if summaries else "classification"
+    set_name = ranking_set(summaries) if summaries else "val"
+    task = task_of(runs[0].stored)
     labels = _unique(brief_names([run.name for run in runs], NAME_CHARACTERS))
+    recorded = [or_none(run.stored.thinned_curves, MOST_EPOCHS) for run in runs]
     figures = []
     for quantity in ("loss", "error"):
-        recorded = f"{set_name}_{quantity}"
+        name = f"{set_name}_{quantity}"
         curves = {
-            elide_middle(label, NAME_CHARACTERS): values
-            for label, run in zip(labels, runs, strict=True)
-            if (values := or_none(run.stored.curves, recorded)) is not None
+            elide_middle(label, NAME_CHARACTERS): (of_run.epochs(), of_run.curve(name))
+            for label, of_run in zip(labels, recorded, strict=True)
+            if of_run is not None and name in of_run.names
         }
         if curves:
-            figures.append(_runs_figure(curves, quantity, recorded, task))
+            figures.append(_runs_figure(curves, name, task))
     remarks = ["Each curve is the mean over a run's rows."]
     if len(runs) > NAMED_RUNS:
         remarks.append("Dark to light by rank; point at a curve for its name.")
     return Section("Curves of the runs", figures, " ".join(remarks))
 
 
-def _runs_figure(curves: dict[str, np.ndarray], quantity: str, recorded: str, task: str) -> PlotlyFigure:
+def _runs_figure(curves: dict[str, tuple], recorded: str, task: str) -> PlotlyFigure:
+    """`curves` has the epochs, and the values (rows, epochs), of each run."""
     factor = 100 if is_percentage(recorded, task) else 1
-    traces, shown, longest = [], [], 1
-    for n, (name, values) in enumerate(curves.items()):
-        epochs = thinned_epochs(values.shape[1])
-        mean, low, high, _ = bands(factor * values[:, epochs])
-        x, colour = epochs + 1, _colour(n, len(curves))
+    traces, shown = [], []
+    for n, (name, (epochs, values)) in enumerate(curves.items()):
+        mean, low, high, _ = bands(factor * values)
+        colour = _colour(n, len(curves))
         shown.append(mean)
-        longest = max(longest, values.shape[1])
+        line = {"x": epochs, "mode": "lines", "legendgroup": name}
         if len(values) > 1 and len(curves) <= BAND_RUNS:
-            end = {"x": x, "mode": "lines", "line": {"width": 0, "color": colour}, "legendgroup": name,
-                   "hoverinfo": "skip", "showlegend": False}  # fmt: skip
-            traces += [
-                {**end, "y": low},
-                {**end, "y": high, "fill": "tonexty", "fillcolor": f"{colour}/0.15"},
-            ]
-        line = {"color": colour, "width": 2 if len(curves) <= NAMED_RUNS else 1.2}
-        traces.append({"x": x, "y": mean, "mode": "lines", "name": name, "legendgroup": name, "line": line})
+            end = {**line, "line": {"width": 0, "color": colour}, "hoverinfo": "skip", "showlegend": False}
+            fill = {"fill": "tonexty", "fillcolor": f"{colour}/0.15"}
+            traces += [{**end, "y": low}, {**end, "y": high, **fill}]
+        width = 2 if len(curves) <= NAMED_RUNS else 1.2
+        traces.append({**line, "y": mean, "name": name, "line": {"color": colour, "width": width}})
     words = metric_label(recorded, task) + " (%)" * (factor == 100)
     layout = {
-        "xaxis": epoch_axis(longest),
+        "xaxis": epoch_axis(np.concatenate([epochs for epochs, _ in curves.values()])),
         "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
         "showlegend": len(curves) <= NAMED_RUNS,
         "hovermode": "closest",
     }
-    return PlotlyFigure(traces, layout, label=f"{quantity_words(quantity, task)} of {len(curves)} runs")
+    return PlotlyFigure(traces, layout, label=f"{words} of {len(curves)} runs over the epochs")
 
 
 def _colour(n: int, count: int) -> str:
@@ -169,13 +174,15 @@ def _colour(n: int, count: int) -> str:
     return f"--scale{4 - min(2, 3 * n // count)}"
 
 
-def _setting_sections(summaries: dict[str, dict]) -> Iterator[Section]:
+def _setting_section(summaries: dict[str, dict]) -> Section | None:
     """The results by the numeric setting with the most values, with their intervals."""
+    if not summaries:
+        return None
     from nnlab.records.comparison_data import results_by_value  # imports matplotlib
 
     results = results_by_value(summaries)
     if results is None:
-        return
+        return None
     task = task_name(next(iter(summaries.values())))
     is_share = is_percentage(ranking_metric(summaries), task)
     factor = 100 if is_share else 1
@@ -194,7 +201,7 @@ def _setting_sections(summaries: dict[str, dict]) -> Iterator[Section]:
         "showlegend": 1 < len(traces) <= NAMED_RUNS,
     }
     figure = PlotlyFigure(traces, layout, label=f"{results.label} over {results.key}", max_width=760)
-    yield Section(f"Results by {results.key}", [figure], "Bars: 95% intervals, of runs with several rows.")
+    return Section(f"Results by {results.key}", [figure], "Bars: 95% intervals, of runs with several rows.")
 
 
 def _value_axis(values: np.ndarray) -> dict:

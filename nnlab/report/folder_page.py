@@ -12,6 +12,7 @@ from nnlab.report.page import Section, render_page
 from nnlab.report.parts import Text
 from nnlab.report.run_facts import title_of
 from nnlab.report.run_sections import run_sections
+from nnlab.report.safe_sections import safe_sections
 
 PAGE_FILE = "report.html"
 
@@ -37,7 +38,7 @@ def _sweep_sections(folder: Path) -> Iterator[Section]:
     from nnlab.report.stored_sweep_data import stored_sweep_data, winner_of
     from nnlab.report.sweep_page import sweep_sections
 
-    yield from sweep_sections(stored_sweep_data(folder))
+    yield from safe_sections("Trials", lambda: sweep_sections(stored_sweep_data(folder)))
     winner = winner_of(folder)
     if winner is not None:
         yield Section("The winner's run", [Text(f"What follows is of the run in {winner.path.name}/.")])

@@ -13,7 +13,7 @@ from nnlab.report.colours import series
 from nnlab.report.page import Section
 from nnlab.report.parts import PlotlyFigure
 from nnlab.report.run_facts import task_of
-from nnlab.report.thinning import thinned_epochs
+from nnlab.report.thinning import MOST_EPOCHS
 
 FEW_ROWS = 10  # up to which each row has a line
 FEW_EPOCHS = 12  # up to which each epoch has a dot
@@ -29,27 +29,30 @@ MARKS = {  # recorded where a schedule did it, after the epoch -> its name and m
 
 def curves_section(stored: StoredRun) -> Section:
     """A figure for each quantity; those of training and validation share one."""
-    task = task_of(stored)
+    recorded = stored.thinned_curves(MOST_EPOCHS)
+    task, epochs, best = task_of(stored), recorded.epochs(), _best_epoch(stored)
     curves = {
-        quantity: {name: stored.curves(name) for name in names}
-        for quantity, names in _quantities(stored.metrics).items()
+        quantity: {name: recorded.curve(name) for name in names}
+        for quantity, names in _quantities(recorded.names).items()
     }
     constants = {
         quantity: value for quantity, of in curves.items() if (value := _constant(of.values())) is not None
     }
-    best = _best_epoch(stored)
-    marks = {name: stored.curves(name) > 0 for name in MARKS if name in stored.metrics}
+    marks = {name: recorded.curve(name) > 0 for name in MARKS if name in recorded.names}
     figures = [
-        quantity_figure(q, of, task, best, marks if q == "lr" else {})
-        for q, of in curves.items()
-        if q not in constants
+        quantity_figure(quantity, of, epochs, task, best, marks if quantity == "lr" else {})
+        for quantity, of in curves.items()
+        if quantity not in constants
     ]
-    return Section("Learning curves", figures, " ".join(_remarks(stored, constants)))
+    rows = len(next(iter(curves["loss"].values()))) if "loss" in curves else 1
+    remarks = _remarks(rows, epochs, best, {quantity_words(q, task): v for q, v in constants.items()})
+    return Section("Learning curves", figures, " ".join(remarks))
 
 
 def quantity_figure(
     quantity: str,
     curves: dict[str, np.ndarray],
+    epochs: np.ndarray,
     task: str,
     best_epoch: float | None = None,
     marks: dict[str, np.ndarray] | None = None,
@@ -59,16 +62,17 @@ def quantity_figure(
     traces, shown = [], []
     is_share = is_percentage(quantity, task)
     for name, values in curves.items():
+        values = 100 * values if is_share else values
         set_name = name.partition("_")[0]
         is_of_set = set_name in SET_COLOURS
         label = SET_NAMES[set_name] if is_of_set else quantity_words(quantity, task)
-        traces += curve_traces(100 * values if is_share else values, label, SET_COLOURS.get(set_name, 2))
-        shown.append(bands(100 * values if is_share else values).mean)
+        traces += curve_traces(epochs, values, label, SET_COLOURS.get(set_name, 2))
+        shown.append(bands(values).mean)
         if len(values) <= FEW_ROWS:
-            traces += mark_traces(values, marks or {})
+            traces += mark_traces(epochs, values, marks or {})
     words = quantity_words(quantity, task) + " (%)" * is_share
     layout = {
-        "xaxis": epoch_axis(max(values.shape[1] for values in curves.values())),
+        "xaxis": epoch_axis(epochs),
         "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
         "hovermode": "x",
         "showlegend": len(curves) > 1 or bool(marks),
@@ -78,35 +82,36 @@ def quantity_figure(
     return PlotlyFigure(traces, layout, label=f"{words} over the epochs")
 
 
-def curve_traces(values: np.ndarray, name: str, colour: int) -> list[dict]:
+def curve_traces(epochs: np.ndarray, values: np.ndarray, name: str, colour: int) -> list[dict]:
     """The traces of one curve (rows, epochs): mean, band and, of few rows, each row as a thin line."""
-    epochs = thinned_epochs(values.shape[1])
-    x, rows = epochs + 1, values[:, epochs]
-    mean, low, high, _ = bands(rows)
-    traces, group = [], {"legendgroup": name, "hoverinfo": "skip", "showlegend": False, "mode": "lines"}
-    if len(rows) > 1:
+    mean, low, high, _ = bands(values)
+    group = {
+        "x": epochs, "legendgroup": name, "hoverinfo": "skip", "showlegend": False, "mode": "lines",
+    }  # fmt: skip
+    traces = []
+    if len(values) > 1:
         end = {**group, "line": {"width": 0, "color": series(colour)}}
         fill = {"fill": "tonexty", "fillcolor": series(colour, 0.2)}
-        traces += [{"x": x, "y": low, **end}, {"x": x, "y": high, **end, **fill}]
-    if 1 < len(rows) <= FEW_ROWS:
+        traces += [{"y": low, **end}, {"y": high, **end, **fill}]
+    if 1 < len(values) <= FEW_ROWS:
         thin = {"width": 0.7, "color": series(colour, 0.55)}
-        traces += [{"x": x, "y": row, **group, "line": thin} for row in rows]
-    mode = "lines+markers" if len(x) <= FEW_EPOCHS else "lines"
+        traces += [{"y": row, **group, "line": thin} for row in values]
+    mode = "lines+markers" if len(epochs) <= FEW_EPOCHS else "lines"
     line = {"color": series(colour), "width": 2}
-    return [*traces, {"x": x, "y": mean, "name": name, "legendgroup": name, "mode": mode, "line": line}]
+    return [*traces, {"x": epochs, "y": mean, "name": name, "legendgroup": name, "mode": mode, "line": line}]
 
 
-def mark_traces(values: np.ndarray, marks: dict[str, np.ndarray]) -> Iterator[dict]:
+def mark_traces(epochs: np.ndarray, values: np.ndarray, marks: dict[str, np.ndarray]) -> Iterator[dict]:
     """A marker on each row's curve (rows, epochs) where it is marked."""
     for name, is_marked in marks.items():
         if name == "lr_lowered" and "went_back" in marks:  # of which there is a mark already
             is_marked = is_marked & ~marks["went_back"]
-        rows, epochs = np.nonzero(is_marked & np.isfinite(values))
+        rows, columns = np.nonzero(is_marked & np.isfinite(values))
         if len(rows):
             label, symbol = MARKS[name]
             marker = {"symbol": symbol, "size": 9, "color": series(3 if name == "went_back" else 1)}
-            x, y = epochs + 1, values[rows, epochs]
-            yield {"x": x, "y": y, "mode": "markers", "name": label, "marker": marker}
+            points = {"x": epochs[columns], "y": values[rows, columns]}
+            yield {**points, "mode": "markers", "name": label, "marker": marker}
 
 
 def scale_of(shown: np.ndarray) -> dict:
@@ -117,9 +122,10 @@ def scale_of(shown: np.ndarray) -> dict:
     return {}
 
 
-def epoch_axis(epochs: int) -> dict:
+def epoch_axis(epochs: np.ndarray) -> dict:
     """The x axis, with whole numbers."""
-    return {"title": "epoch", "tickformat": ",d"} | ({"dtick": 1} if epochs <= FEW_EPOCHS else {})
+    few = epochs.max(initial=0) <= FEW_EPOCHS
+    return {"title": "epoch", "tickformat": ",d"} | ({"dtick": 1} if few else {})
 
 
 def epoch_mark(epoch: float, style: str = "dot") -> dict:
@@ -155,19 +161,17 @@ def _constant(curves: Iterable[np.ndarray]) -> float | None:
     return float(values[0]) if len(values) and (values == values[0]).all() else None
 
 
-def _remarks(stored: StoredRun, constants: dict[str, float]) -> Iterator[str]:
+def _remarks(rows: int, epochs: np.ndarray, best: float | None, constants: dict[str, float]) -> Iterator[str]:
     """What is drawn, and what was left out."""
-    rows, epochs = stored.curves(stored.metrics[0]).shape
     if rows > 1:
         yield f"Line: mean of {rows:,} rows; shade: {LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of them."
     if 1 < rows <= FEW_ROWS:
         yield "Thin lines: single rows."
-    if _best_epoch(stored) is not None:
+    if best is not None:
         yield f"Dotted: the best epoch{', the median of the rows' * (rows > 1)}."
     if constants:
-        task = task_of(stored)
-        values = [f"{quantity_words(quantity, task)} {value:.4g}" for quantity, value in constants.items()]
-        yield f"The same in all epochs: {', '.join(values)}."
-    drawn = len(thinned_epochs(epochs))
-    if drawn < epochs:
-        yield f"Of {epochs:,} epochs {drawn:,} are drawn, evenly; metrics.jsonl has all."
+        values = ", ".join(f"{words} {value:.4g}" for words, value in constants.items())
+        yield f"The same in all epochs: {values}."
+    last = epochs.max(initial=0)
+    if len(epochs) < last:
+        yield f"Of {last:,} epochs {len(epochs):,} are drawn, evenly spread; metrics.jsonl has all."

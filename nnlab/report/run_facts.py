@@ -26,7 +26,7 @@ def or_none(read: Callable, *args):
     """What `read(*args)` gives; None where the folder does not have it, or something else in its place."""
     try:
         return read(*args)
-    except (UserError, AttributeError, TypeError):
+    except (UserError, AttributeError, TypeError, ValueError, LookupError):
         return None
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from nnlab.errors import Advice, UserError, visible
 from nnlab.records.stored_run import StoredRun
 from nnlab.report.calibration import calibration_section
 from nnlab.report.confusion import class_section, confusion_section
@@ -17,6 +15,7 @@ from nnlab.report.page import Section
 from nnlab.report.repetition import repetition_section
 from nnlab.report.residuals import residuals_section
 from nnlab.report.results import results_section
+from nnlab.report.safe_sections import safe_sections
 from nnlab.report.shown_pictures import pictures_section
 from nnlab.report.two_classes import thresholds_section
 
@@ -43,12 +42,4 @@ def run_sections(stored: StoredRun) -> Iterator[Section]:
         for makers in (RUN_SECTIONS, LAST_SECTIONS)
     )
     for heading, make in (first | inside_sections(stored) | last).items():
-        try:
-            with warnings.catch_warnings(action="ignore", category=Advice):  # the page says it itself
-                section = make()
-        except UserError as e:
-            section = Section(heading, note=f"Not here: {e}.")
-        except Exception as e:  # a folder may be damaged in any way, and a page must not fail for one section
-            section = Section(heading, note=f"Not drawn: {type(e).__name__}: {visible(str(e))}")
-        if section is not None:
-            yield section
+        yield from safe_sections(heading, make)

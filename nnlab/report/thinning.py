@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-MOST_EPOCHS = 400  # of a curve: more than a screen has room for
-
-
-def thinned_epochs(epochs: int) -> np.ndarray:
-    """The indices, from 0, of the epochs that are drawn."""
-    return spread_indices(epochs, MOST_EPOCHS)
+MOST_EPOCHS = 300  # of a curve: more than a screen has room for
 
 
 def spread_indices(count: int, most: int) -> np.ndarray:
