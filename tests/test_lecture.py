@@ -269,6 +269,18 @@ def test_dropped_units_give_nothing_and_get_no_gradient(lecture):
     assert (run.stored.path / "masks.png").exists()
 
 
+def test_the_best_rate_of_dropout_lies_in_the_middle(lecture):
+    """Fewer epochs, one seed and three of its rates, for time."""
+    short = ["epochs=40", "seeds=1", "regularizer.dropout=0,0.6,0.95", "show=[]"]
+    metrics_of_run = comparison(lecture("dropout_rates", *short))
+    loss, train_error = (
+        [metrics_of_run[f"regularizer.dropout={p}"][name]["mean"] for p in (0, 0.6, 0.95)]
+        for name in ("test_loss", "train_error")
+    )
+    assert loss[1] < 0.85 * loss[0] and loss[1] < 0.9 * loss[2]
+    assert train_error[0] < 0.02 < train_error[1] < 0.5 < train_error[2]
+
+
 def test_dropconnect_drops_weights(lecture):
     (run,) = shown_runs({"": lecture("dropconnect", "epochs=10")})
     (weights,) = shown_passes(run).boxes
