@@ -43,7 +43,7 @@ def test_a_healthy_job_in_another_folder(tmp_path):
     assert lines == [["pass", rung] for rung in RUNGS]
     assert "7 passed in" in process.stdout
     files = {path.name for path in folder(tmp_path).iterdir()}
-    pictures = {"gradients.png", "rates.png", "subset.png", "saturation.png"}
+    pictures = {"data.png", "gradients.png", "rates.png", "subset.png", "saturation.png"}
     assert files == {".hydra", "config.yaml", "command.txt", "check.json"} | pictures
     records = verdicts(tmp_path)
     assert list(records) == list(RUNGS)

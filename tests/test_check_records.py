@@ -119,6 +119,11 @@ GRADIENTS = dict(
 )  # fmt: skip
 
 
+TABLE = dict(
+    normalization="standard", zeros=(0.5, 0.0), shape=(2, 300), before=[[0, 1.0]], after=[[0.0, 0.0]]
+)
+
+
 def test_commands_know_which_rungs_are_drawn():
     assert set(RUNG_PICTURES) == set(RUNGS_WITH_PICTURE)
 
@@ -129,6 +134,8 @@ def test_commands_know_which_rungs_are_drawn():
     ("subset", SUBSET), ("subset", SUBSET | dict(loss=np.full((5, 3), np.nan))),
     ("saturation", dict(start=LOOK, after=LOOK, steps=100)),
     ("saturation", dict(start=LINEAR, after=LINEAR, steps=100)),
+    ("data", dict(inputs=TABLE)), ("data", dict(inputs=TABLE | dict(shape=(9, 0), before=[], after=[]))),
+    ("data", dict(inputs=TABLE | dict(before=[[None, 0.0]], after=[[-1.0, 0.0]], normalization="a$_"))),
     ("gradients", GRADIENTS), ("gradients", GRADIENTS | dict(epsilon={}, boxes={}, planted=None)),
     ("gradients", GRADIENTS | dict(boxes={"a $box_": _compared(np.nan, None), "b": _compared(np.inf, 2)})),
 ])  # fmt: skip

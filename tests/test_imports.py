@@ -94,6 +94,7 @@ IMPORTED_LATE = {
         "events",
         "graph_columns",
         "graph_layout",
+        "data_picture",
         "gradients_picture",
         "graph_svg",
         "graph_tensorboard",

@@ -370,13 +370,15 @@ def given(x, **settings):
     return data
 
 
-@pytest.mark.parametrize("normalization, share, width, message", [
-    ("robust", 0.95, 100, True), ("standard", 0.95, 100, True), ("minmax", 0.95, 100, True),
-    ("maxabs", 0.95, 100, False), ("none", 0.95, 100, False), ("standard", 0.81, 784, False),
-    ("standard", 0.95, 20, False),
+@pytest.mark.parametrize("normalization, share, width, smallest, message", [
+    ("robust", 0.95, 100, 0, True), ("standard", 0.95, 100, 0, True), ("minmax", 0.95, 100, -1, True),
+    ("minmax", 0.95, 100, 0, False), ("maxabs", 0.95, 100, -1, False), ("none", 0.95, 100, 0, False),
+    ("standard", 0.81, 784, 0, False), ("standard", 0.95, 20, 0, False),
 ])  # fmt: skip
-def test_advice_if_a_mean_would_fill_a_sparse_table(normalization, share, width, message):
+def test_advice_if_a_mean_would_fill_a_sparse_table(normalization, share, width, smallest, message):
     x = (np.random.default_rng(0).random((200, width)) > share) * 1.0
+    if smallest < 0:
+        x[0] = smallest
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         given(x, normalization=normalization).load()

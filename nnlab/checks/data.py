@@ -1,4 +1,4 @@
-"""The data rung: constant and repeated columns, scales, class balance, the test set, groups, labels.
+"""The data rung: constant and repeated columns, scales, zeros, class balance, the test set, groups, labels.
 
 Columns are checked on the training examples, which normalisation uses too. A wide table (images, word counts)
 naturally has constant and repeated columns: there they are mentioned without a warning.
@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnlab.checks import labels, leaks, outlying_columns, shared_examples, shared_groups
+from nnlab.checks.sparsity import Sparsity
 from nnlab.checks.subject import Subject
 from nnlab.checks.verdict import Finding, Verdict, grade
 from nnlab.data.loss_weights import NO_CLASS_WEIGHT
@@ -29,7 +30,7 @@ CLASS_RATIO = 10.0  # the largest class compared with the smallest
 
 def check(subject: Subject) -> Verdict:
     """Everything that is wrong with the training examples, the test set and the labels."""
-    x = _columns(subject)
+    x, sparsity = _columns(subject), Sparsity.of(subject)
     width = x.shape[1]
     constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
     with_outliers = []
@@ -37,7 +38,8 @@ def check(subject: Subject) -> Verdict:
         with_outliers = list(outlying_columns.outliers_of_constant(subject, constant))
     findings = [
         *scales(subject),
-        *outlying_columns.check(subject, constant),
+        # In a filled table rare words are far out: the remedy of that is the filling's.
+        *(sparsity.findings or outlying_columns.check(subject, constant)),
         *_check_constant_columns(subject, np.setdiff1d(constant, with_outliers), width),
         *_check_repeated_columns(subject, repeated_columns(x, constant), width),
         *leaks.check(subject),
@@ -53,7 +55,8 @@ def check(subject: Subject) -> Verdict:
         findings += label_findings
     if all(finding.status == "pass" for finding in findings):
         findings = [_summary(f"{len(x)} x {subject.dataset.spec.inputs}", findings)]
-    return Verdict.from_findings("data", findings, {"constant": constant, "suspected": suspected})
+    details = {"constant": constant, "suspected": suspected, "inputs": sparsity.details}
+    return Verdict.from_findings("data", findings, details)
 
 
 def _columns(subject: Subject) -> np.ndarray:

@@ -23,7 +23,7 @@ from nnlab.records.check_console import CheckConsole
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.titles import experiment_title
 
-RUNGS_WITH_PICTURE = ("gradients", "rates", "subset", "saturation")
+RUNGS_WITH_PICTURE = ("gradients", "rates", "subset", "saturation", "data")
 
 
 def run(runs: list[ComposedRun]) -> int:

@@ -195,6 +195,8 @@ def warn_if_sparse(x: np.ndarray, method: str) -> None:
         return
     if not isinstance(x, np.ndarray):  # in a file
         x = x[np.linspace(0, len(x) - 1, min(len(x), SAMPLE_EXAMPLES)).astype(int)]
+    if method == "minmax" and not x.min(0, initial=0).any():
+        return  # as of counts, and of images: what is subtracted is 0
     zeros = 1 - np.count_nonzero(x) / max(1, x.size)
     if zeros > SPARSE_ZERO_SHARE:
         advise(

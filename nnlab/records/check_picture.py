@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from nnlab.records.data_picture import data
 from nnlab.records.gradients_picture import gradients
 from nnlab.records.picture import (
     BLACK,
@@ -111,7 +112,13 @@ def saturation(details: dict, title: str) -> bytes:
     return render_png(figure)
 
 
-RUNG_PICTURES = {"gradients": gradients, "rates": rates, "subset": subset, "saturation": saturation}
+RUNG_PICTURES = {
+    "gradients": gradients,
+    "rates": rates,
+    "subset": subset,
+    "saturation": saturation,
+    "data": data,
+}
 
 
 def _format_layer_axis(axes, names: list[str], quantity: str) -> None:
