@@ -19,7 +19,8 @@ from nnlab.records.text_columns import elide_middle
 COLOURS = tuple(colour for colour in RUN_COLOURS if colour != "#000000")
 MOST_RUNS = len(COLOURS)
 NAME_CHARACTERS = 30
-HANDLES_OF_A_LINE, LINE_SHARE = 6, 0.052  # of the legend; the height of a line, as a share of the picture's
+LINE_CHARACTERS, HANDLE_CHARACTERS = 125, 7  # of the legend, at its size; a line and its gaps, in characters
+LINE_SHARE = 0.052  # the height of a line of the legend, as a share of the picture's
 END_LINE = {"marker": "|", "markersize": 9, "markeredgewidth": 1.4}  # where a run ended early
 
 
@@ -53,7 +54,7 @@ def _draw(runs: list[ShownRun]) -> bytes:
         panels["lr"] = 1.0
     figure = picture.blank_figure()
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.145, wspace=0.3)
+    figure.subplots_adjust(left=0.085, right=0.985, bottom=0.17, wspace=0.32)
     for axes, (name, factor) in zip(all_axes, panels.items(), strict=True):
         _panel(axes, curves, name, factor)
         label = "learning rate" if name == "lr" else metric_label(name, task)
@@ -111,7 +112,8 @@ def _legend(figure, runs: list[ShownRun], curves: list[Curves], left_out: int) -
         handles.append(Line2D([], [], label=label, markersize=picture.MARK_SIZE, **mark))
     if len({of_run.epochs for of_run in curves}) > 1:
         handles.append(Line2D([], [], label="ended early", color=GREY, linestyle="", **END_LINE))
-    lines = -(-len(handles) // HANDLES_OF_A_LINE)
+    characters = sum(len(handle.get_label()) + HANDLE_CHARACTERS for handle in handles)
+    lines = -(-characters // LINE_CHARACTERS)
     figure.subplots_adjust(top=0.955 - LINE_SHARE * lines)
     legend = figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(0.005, 0.995), ncols=-(-len(handles) // lines),
@@ -121,4 +123,4 @@ def _legend(figure, runs: list[ShownRun], curves: list[Curves], left_out: int) -
         text.set_parse_math(False)
     notes = ["means of the rows"] if max(of_run.rows for of_run in curves) > 1 else []
     notes += [f"{left_out} further runs left out"] if left_out > 0 else []
-    figure.text(0.985, 0.015, ", ".join(notes), fontsize=7.5, color=GREY, va="bottom", ha="right")
+    figure.text(0.985, 0.008, ", ".join(notes), fontsize=7.5, color=GREY, va="bottom", ha="right")
