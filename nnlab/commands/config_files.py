@@ -1,5 +1,6 @@
 """Hydra's reader of configuration files, replaced by one with bounds on size and depth."""
 
+import functools
 import os
 import posixpath
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ class BoundedFiles(FolderConfigSource):
         path = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
-        tree = read_yaml(path, yaml_loader())
+        tree, header = _content(path)
         name = config_path.removesuffix(".yaml")
         if tree is None and posixpath.dirname(name) in GROUPS_WITH_NAME:
             raise UserError(f"'{path}' is empty: expected name: and the keys of what it names")
@@ -45,8 +46,25 @@ class BoundedFiles(FolderConfigSource):
             config=OmegaConf.create(tree),
             path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
-            header=self._get_header_dict(read_text(path, MAX_FILE_BYTES["YAML"])[:HEADER_CHARACTERS]),
+            header=self._get_header_dict(header),
         )
+
+
+def _content(path: Path) -> tuple[object, str]:
+    """What a file says, which nobody may change, and its first characters. Those that come with nnlab are
+    parsed once for all runs of -m."""
+    if path.is_relative_to(CONFIG_DIR):
+        return _parsed_once(path, path.stat().st_mtime_ns)
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> tuple[object, str]:
+    return read_yaml(path, yaml_loader()), read_text(path, MAX_FILE_BYTES["YAML"])[:HEADER_CHARACTERS]
+
+
+@functools.cache
+def _parsed_once(path: Path, _modified: int) -> tuple[object, str]:
+    return _parsed(path)
 
 
 def circular_defaults() -> str:
