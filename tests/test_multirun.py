@@ -228,5 +228,6 @@ def test_several_runs_go_where_one_was_asked_to_go(overrides, capsys):
     assert main(["train", *overrides, "data=iris", "epochs=1", "hydra.run.dir=mine"]) == 2  # not empty
     assert "'mine'" in capsys.readouterr().err
     given = ["hydra.run.dir=one", "hydra.sweep.dir=two"]
-    assert main(["train", "-m", "optimizer.lr=0.1,0.01", "data=iris", "epochs=1", *given]) == 0
-    assert Path("two/comparison.json").is_file() and not Path("one").exists()
+    assert main(["train", "-m", "optimizer.lr=0.1,0.01", "data=iris", "epochs=1", *given]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert [path.name for path in Path().iterdir()] == ["mine"]
