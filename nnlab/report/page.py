@@ -26,6 +26,7 @@ from nnlab.untrusted import plain_file, unlinked_file
 GENERATOR = '<meta name="generator" content="nnlab report">'  # by which a page of nnlab's is known
 OLD_BEGINNING = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'  # of a sweep's page
 HEAD_BYTES = 4096  # in which a page says who wrote it
+NARROWEST_CAPTION = 112  # pixels
 HERE = Path(__file__).parent
 
 
@@ -177,7 +178,8 @@ def _image_html(image: Image) -> str:
     width = f' width="{image.width}"' if image.width else ""
     content = base64.b64encode(image.png).decode()
     source = f'src="data:image/png;base64,{content}" alt="{escape(image.label)}"'
-    return f"<figure><img{style}{width} {source}>{_caption_html(image.caption)}</figure>"
+    narrow = f' style="max-width:{max(image.width, NARROWEST_CAPTION)}px"' if image.width else ""
+    return f"<figure{narrow}><img{style}{width} {source}>{_caption_html(image.caption)}</figure>"
 
 
 def _caption_html(caption: str) -> str:
