@@ -79,6 +79,14 @@ def test_a_constant_rate_is_not_mentioned():
     assert summary["learning_rate"] == {} and rate_lines(summary, 19) == [] and idle_note(summary) == ""
 
 
+def test_a_rate_may_become_zero():
+    rates = [5e-324, 5e-324, 0.0, 0.0, 0.0]
+    summary = course([1.0, *rates], [1.0] * 6, lowered=range(1, 7))
+    assert summary["learning_rate"]["last"]["median"] == 0 and "fell to 0, 0 of the largest" in idle_note(
+        summary
+    )
+
+
 def test_the_screen_says_where_it_was_halved_and_went_back():
     lr = [0.4, 0.4, 0.2, 0.2, 0.1]
     assert text(course(lr, range(5, 0, -1), [2, 4])) == "learning rate 0.4 to 0.1 halved after epochs 2 and 4"
@@ -126,7 +134,7 @@ def test_lines_of_progress_fit_a_terminal(rows, task, metric, rate):
     header, *lines = stream.getvalue().splitlines()[1:]
     assert len(lines) == 2 and {len(header)} == {*map(len, lines)} and len(header) <= 80
     assert ("rate" in header and "1.235e-05" in lines[0]) == rate
-    assert ("ROC AUC" in header) == (rows == 1 and not rate)
+    assert ("ROC AUC" in header) == (rows == 1 or not rate)
 
 
 def test_few_epochs_have_a_line_each():

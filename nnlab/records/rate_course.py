@@ -24,7 +24,7 @@ class RateCourse:
         self.largest = np.zeros(rows)
         self.lowered: list[list[int]] = [[] for _ in range(rows)]
         self.went_back: list[list[int]] = [[] for _ in range(rows)]
-        self.ratios: set[float] = set()  # of a rate that was lowered to the one before
+        self.halves: list[bool] = []  # whether a rate that was lowered is half of the one before
         self.epochs, self.idle_since = np.zeros((2, rows), int)
         self._was_lowered = np.zeros(rows, bool)
         self._low, self._high = np.full(rows, np.inf), np.full(rows, -np.inf)  # of the loss, while idle
@@ -47,9 +47,10 @@ class RateCourse:
         self._watch_loss(record.epoch, rows, lr, metrics.get("val_loss", metrics["train_loss"]))
 
     def _compare_with_last(self, rows, lr) -> None:
-        """Note by how much the rates fell that were lowered after the last epoch."""
-        changed = self._was_lowered[rows]
-        self.ratios |= {*np.round(lr[changed] / self.last[rows[changed]], 6).tolist()}
+        """Note whether the rates that were lowered after the last epoch are half of what they were."""
+        last = self.last[rows]
+        changed = self._was_lowered[rows] & (last > 0)  # a rate may have become 0
+        self.halves += np.isclose(lr[changed], 0.5 * last[changed], rtol=1e-6, atol=0).tolist()
 
     def _watch_loss(self, epoch: int, rows, lr, loss) -> None:
         low, high = np.minimum(self._low[rows], loss), np.maximum(self._high[rows], loss)
@@ -76,7 +77,7 @@ class RateCourse:
                 if len(events) == 1:
                     summary[f"{name}_after"] = events[0][:MAX_EPOCHS_KEPT]
         if any(self.lowered):
-            summary["halved"] = self.ratios == {0.5}
+            summary["halved"] = bool(self.halves) and all(self.halves)
         epochs = (self.epochs - self.idle_since)[trained]
         idle = epochs >= np.maximum(LEAST_EPOCHS, LEAST_SHARE * self.epochs[trained])
         if idle.any():

@@ -40,11 +40,11 @@ def idle_note(summary: dict) -> str:
     total = summary["rows"]["total"]
     of_rows = f" of {idle['rows']} of {total} rows" if total > 1 else ""
     rate, epochs = idle["rate"]["median"], idle["epochs"]["median"]
-    share = summary["learning_rate"]["largest"]["median"] / rate if rate else float("inf")
+    largest = summary["learning_rate"]["largest"]["median"]
     return (
         f"nothing changed in the last {epochs:.0f} epochs{of_rows}: the learning rate fell to "
-        f"{format_rate(rate)}, {_fraction(share)} of the largest, and the loss moved by less than 0.1%; "
-        f"{idle['remedy']}"
+        f"{format_rate(rate)}, {_fraction(rate / largest)} of the largest, and the loss moved by less than "
+        f"0.1%; {idle['remedy']}"
     )
 
 
@@ -73,4 +73,5 @@ def _times(counts: dict) -> str:
 
 
 def _fraction(share: float) -> str:
-    return f"1/{share:,.0f}" if share < 1e7 else f"{1 / share:.1g}"
+    """`1/512` of a small share; of a tiny one `1e-08`."""
+    return f"1/{1 / share:,.0f}" if share > 1e-7 else f"{share:.1g}"
