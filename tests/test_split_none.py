@@ -117,6 +117,7 @@ def test_sweeps_minimise_the_training_loss(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
 def test_every_rung_of_check_takes_it(data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["check", *LINE, "epochs=50", f"data={data}"]) in (0, 1)
+    budget = "check.seeds=2", "check.rates=16", "check.rate_seeds=1", "check.rate_steps=50", "check.steps=200"
+    assert main(["check", *LINE, *budget, "picture=false", "epochs=50", f"data={data}"]) in (0, 1)
     captured = capsys.readouterr()
     assert "determinism" in captured.out and not captured.err

@@ -16,7 +16,7 @@ from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 
 OLD = Path(__file__).parent / "old_sweep"  # of nnlab when data.normalization was standard by default
-MANY = ("trials=64", "sampler=random", "epochs=2")
+MANY = ("trials=20", "sampler=random", "epochs=2")
 KINDS = {
     "one structure": (*IRIS, *MANY, "optimizer.lr=tag(log,interval(1e-3,1e-1))"),
     "two structures": (*IRIS, *MANY, "model.hidden=choice([3],[4],[5])", "distinct=false"),

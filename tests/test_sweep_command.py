@@ -8,7 +8,18 @@ import re
 import numpy as np
 import pytest
 import yaml
-from searches import IRIS, curves, journal_trials, json_lines, nnlab, sweep, sweep_json, train, trials_csv
+from searches import (
+    IRIS,
+    cached_sweeps,
+    curves,
+    journal_trials,
+    json_lines,
+    nnlab,
+    sweep,
+    sweep_json,
+    train,
+    trials_csv,
+)
 
 from nnlab.cli import main
 from nnlab.paths import CONFIG_DIR
@@ -400,10 +411,16 @@ AROUND = {  # how a grid got its 7 points, or gets them now; how many are laid a
 }
 
 
+@pytest.fixture(scope="module")
+def to_refine(tmp_path_factory):
+    return cached_sweeps(tmp_path_factory)
+
+
 @pytest.mark.filterwarnings("always::nnlab.errors.Advice")
 @pytest.mark.parametrize("first, then, points", AROUND.values(), ids=AROUND)
-def test_refine_lays_as_many_points_as_the_grid_had(first, then, points, tmp_path, capsys):
-    folder = sweep(tmp_path / "one", *IRIS, "epochs=1", *first)
+def test_refine_lays_as_many_points_as_the_grid_had(first, then, points, to_refine, capsys):
+    folder = to_refine(*IRIS, "epochs=1", *first)
+    capsys.readouterr()
     assert main(["sweep", f"refine={folder}", "plan=true", *then]) == 0
     stdout = capsys.readouterr().out.rpartition("\n  optimizer.lr")[2]
     assert f"  {points} cells in the grid" in stdout if points else "(log)" in stdout
