@@ -243,8 +243,8 @@ def test_poolings_beside_each_other(lecture):
 
 
 def test_l2_shrinks_weights_and_l1_makes_them_zero(lecture):
-    """A fifth of its epochs, for time."""
-    folder = lecture("l1_l2", "epochs=60")
+    """A seventh of its epochs, for time."""
+    folder = lecture("l1_l2", "epochs=45")
     entry = {path.name[2:]: StoredRun(path).summary["weights"] for path in folder.glob("[0-9]_*")}
     norm, zeros = (
         {name: e["metrics"][metric]["mean"] for name, e in entry.items()}
@@ -292,9 +292,9 @@ def test_dropconnect_drops_weights(lecture):
 
 
 def test_dropout_of_inputs_penalises_rare_words_less(lecture):
-    """Half of its splits and epochs, for time, and the best of its strengths."""
+    """The best of its strengths, fewer of its splits and epochs, for time."""
     strengths = ["regularizer.l2=0,0.001", "regularizer.input_dropout=0,0.4"]
-    folder = lecture("dropout_adaptive", "epochs=100", "split.repeats=5", *strengths)
+    folder = lecture("dropout_adaptive", "epochs=60", "split.repeats=3", *strengths)
     runs = [penalized(run) for run in shown_runs({path.name: path for path in folder.glob("[0-9]_*")})]
     l2, dropout = (next(run for run in runs if kind(run) == name) for name in ("l2", "dropout"))
     frequencies = Words().frequencies()

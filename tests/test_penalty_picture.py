@@ -43,7 +43,7 @@ def test_a_weight_of_0_and_a_rate_of_0_have_no_penalty():
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "all"
-    job = ["data=iris", "model=logistic", "regularizer=none", "epochs=3", "split.repeats=2", "show=[penalty]"]
+    job = ["data=iris", "model=logistic", "regularizer=none", "epochs=2", "split.repeats=2", "show=[penalty]"]
     strengths = ["regularizer.l2=0,0.1,0.01", "regularizer.input_dropout=0,0.2"]
     assert main(["train", "-m", *job, *strengths, f"hydra.sweep.dir={folder}"]) == 0
     return shown_runs({path.name[2:]: path for path in sorted(folder.glob("[0-9]_*"))})
@@ -62,7 +62,7 @@ def test_runs_are_told_apart_and_the_best_is_chosen_by_validation_loss(runs):
     assert len(first.test_losses) == 2 and first.mean_square == pytest.approx(np.ones(4), abs=0.2)
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 6])
+@pytest.mark.parametrize("count", [1, 2, 4])
 def test_any_of_the_runs_are_drawn(runs, count):
     assert picture("penalty").draw(runs[:count]).startswith(b"\x89PNG")
     assert (runs[0].stored.path.parent / "penalty.png").exists()

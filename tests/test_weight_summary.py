@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from processes import forked
 
 from nnlab import Regularizer
+from nnlab.cli import main
 from nnlab.records.weight_summary import shown_weight_metrics, summarize_weights
 from nnlab.training.results import Result
 
@@ -65,24 +65,25 @@ def test_weights_are_shown_where_a_penalty_is_compared_or_makes_zeros(penalties,
     assert shown_weight_metrics(summaries) == ["weight_norm", "zero_weights", "small_weights"]
 
 
-def test_the_share_of_zeros_is_on_the_screen(tmp_path):
+def test_the_share_of_zeros_is_on_the_screen(tmp_path, capsys):
     job = [
+        "train",
         "data=moons",
+        "data.n=100",
         "model.hidden=[8]",
         "optimizer=sgd",
-        "epochs=30",
-        "regularizer.proximal=true",
+        "metric=last",
+        "epochs=60",
     ]
-    one = forked(tmp_path, "train", *job, "regularizer.l1=0.05", "hydra.run.dir=one")
-    assert one.returncode == 0, one.stderr
+    job += ["regularizer.proximal=true", "picture=false"]
+    assert main([*job, "regularizer.l1=0.05", f"hydra.run.dir={tmp_path / 'one'}"]) == 0
     weights = json.loads((tmp_path / "one" / "summary.json").read_text())["weights"]
     zeros = weights["metrics"]["zero_weights"]["mean"]
     assert weights["count"] == 2 * 8 + 8 * 2 and zeros > 0.2
-    (line,) = [line for line in one.stdout.splitlines() if "weights at 0" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "weights at 0" in line]
     assert line.split() == ["weights", "at", "0", f"{zeros:.2%}"]
-    several = forked(tmp_path, "train", "-m", *job, "regularizer.l1=0,0.05")
-    assert several.returncode == 0, several.stderr
-    rows = [line.split() for line in several.stdout.splitlines() if line.startswith("  regularizer.l1=")]
-    without, with_l1 = sorted(rows)
+    assert main([*job, "-m", "regularizer.l1=0,0.05", f"hydra.sweep.dir={tmp_path / 'two'}"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    without, with_l1 = sorted(line.split() for line in rows if line.startswith("  regularizer.l1="))
     assert without[-1] == "0.00%" and with_l1[-1] == f"{zeros:.2%}"
     assert float(with_l1[-2]) < float(without[-2])  # the norm

@@ -1,13 +1,14 @@
 """The picture `weights`: priors of l2 and l1, and what is drawn of a run's weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from nnlab import Regularizer
+from nnlab import AdamW, Regularizer
 from nnlab.cli import main
 from nnlab.hyperparameters import stack
 from nnlab.pictures import picture
@@ -57,6 +58,22 @@ def test_the_fitted_density_is_the_likeliest_of_its_family():
         with_penalty(0.1, 0, values).fitted(w), stats.norm(scale=scale).pdf(w), rtol=1e-6
     )
     assert with_penalty(0.1, 0.1, values).fitted(w) is None and with_penalty(0, 0, values).fitted(w) is None
+
+
+def test_what_shrinks_weights_without_a_prior_is_named(runs, monkeypatch):
+    (path,) = runs.glob("*lr=0.1*")
+    (run,) = shown_runs({"": path})
+    of_a_package = type("Hoyer", (Regularizer,), {"penalty": lambda self, weights: None})
+    e = run.stored.experiment
+    for part, expected in (
+        ({"regularizer": of_a_package(l2=1.0)}, (0, 0, "penalty of Hoyer")),
+        ({"optimizer": AdamW()}, (0, 0.02, "adamw decays them")),
+        ({}, (0, 0.02, "")),
+    ):
+        monkeypatch.setattr(run.stored, "experiment", replace(e, **part), raising=False)
+        drawn = weights_of_run(run)
+        assert (drawn.l2, drawn.l1, drawn.other) == expected
+        assert picture("weights").draw([run]).startswith(b"\x89PNG")
 
 
 def test_few_weights_far_out_do_not_widen_the_axis():

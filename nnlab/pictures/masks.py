@@ -15,12 +15,12 @@ from nnlab.pictures.base import Picture, ShownRun
 from nnlab.pictures.dropout_passes import MaskedBox, ShownPasses, dropout_rates, shown_passes
 from nnlab.records.picture import BLACK, GREY, blank_figure, render_png, with_default_style
 
-MOST_RUNS, MOST_BOXES = 3, 2
+MOST_RUNS = 3
 LARGEST_SIDE = 64  # cells of a matrix of weights that are shown, along each side
 MOST_CELLS = 4096  # of units
 SIGNED, MASK, MISSING = "RdBu_r", "gray", "#F2F2F2"
 WIDE_QUANTILE = 0.995  # of |values|: where the colours end
-LEFT, RIGHT, BOTTOM = 0.98, 0.18, 0.28  # inches
+LEFT, RIGHT, BOTTOM = 0.98, 0.18, 0.42  # inches
 NAME, TITLES = 0.22, 0.5  # inches, of the line with a run's name, and of those above its images
 GAP, GROUP_GAP, LINE_GAP = 0.08, 0.3, 0.22  # inches, between images, groups of them, and lines
 
@@ -70,7 +70,7 @@ def _draw(runs: list[tuple[str, ShownPasses]], run_count: int) -> bytes:
 
 def _side(passes: ShownPasses) -> float:
     """The side of an image in inches, so that a line has the width of the figure."""
-    boxes = passes.boxes[:MOST_BOXES]
+    boxes = _shown_boxes(passes)
     groups = [3] * len(boxes) + [3] * sum(_has_gradient(box) for box in boxes)
     space = GROUP_GAP * (len(groups) - 1) + GAP * sum(n - 1 for n in groups)
     return min(1.25, (8.0 - LEFT - RIGHT - space) / sum(groups))
@@ -80,6 +80,11 @@ def _height(name: str, passes: ShownPasses, side: float) -> float:
     """Of a run's block, in inches."""
     lines = len(passes.boxes[0].passes)
     return NAME * bool(name) + TITLES + lines * (side + LINE_GAP) + 0.1
+
+
+def _shown_boxes(passes: ShownPasses) -> list[MaskedBox]:
+    """The first box; and the next one, if the first has no pass backward that takes its place."""
+    return passes.boxes[: 1 if _has_gradient(passes.boxes[0]) else 2]
 
 
 def _has_gradient(box: MaskedBox) -> bool:
@@ -93,7 +98,7 @@ def _block(figure, name: str, passes: ShownPasses, side: float, above: float) ->
         words = {"fontsize": 9, "weight": "bold", "color": BLACK, "va": "center", "parse_math": False}
         figure.text(0.1 / 8, (above - NAME / 2) / height, visible(name), **words)
         above -= NAME
-    boxes = passes.boxes[:MOST_BOXES]
+    boxes = _shown_boxes(passes)
     for box in boxes:
         forward = _symbols(box)
         left = _group(figure, box, (0, 1, 2), forward[:3], _title(box), side, left, above)
@@ -197,15 +202,19 @@ def _in_square(values: np.ndarray) -> np.ndarray:
 
 
 def _note(figure, runs: list[tuple[str, ShownPasses]], run_count: int) -> None:
+    """What is drawn, and what is not."""
     passes = runs[0][1]
-    digit = f" (class {passes.label})" if passes.label else ""
-    words = f"the first training example{digit} on the trained weights; masks as seed {passes.seed} drew them"
-    further = len(passes.boxes) - MOST_BOXES
-    if further > 0:
-        words += f"; {further} more box{'es' * (further > 1)} of dropout"
+    digit = f" (class {shortened(passes.label, 20)})" if passes.label else ""
+    words = (
+        f"blue: below 0, red: above, black: dropped; the first training example{digit} on the trained weights"
+    )
+    left_out = [f"masks as seed {passes.seed} drew them"]
+    if (further := len(passes.boxes) - len(_shown_boxes(passes))) > 0:
+        left_out.append(f"{further} more box{'es' * (further > 1)} of dropout")
     if run_count > len(runs):
-        words += f"; the first {len(runs)} of {run_count} runs"
+        left_out.append(f"the first {len(runs)} of {run_count} runs")
     height = figure.get_figheight()
-    words = f"blue: below 0, red: above, black: dropped; {words}"
-    figure.text(0.1 / 8, 0.12 / height, visible(shortened(words, 160)), fontsize=7.5, color=GREY, va="center",
-                parse_math=False)  # fmt: skip
+    for y, line in ((0.3, words), (0.13, "; ".join(left_out))):
+        figure.text(
+            0.1 / 8, y / height, visible(line), fontsize=7.5, color=GREY, va="center", parse_math=False
+        )

@@ -62,7 +62,7 @@ def _draw(runs: list[Penalized]) -> bytes:
     figure = blank_figure()
     figure.set_size_inches(figure.get_figwidth(), HEIGHT)
     left, middle, right = figure.subplots(1, 3)
-    figure.subplots_adjust(left=0.065, right=0.985, bottom=0.315, top=0.915, wspace=0.34)
+    figure.subplots_adjust(left=0.08, right=0.985, bottom=0.315, top=0.915, wspace=0.34)
     groups = {name: [run for run in runs if kind(run) == name] for name in WORDS}
     shown = {name: best(groups[name]) for name in ("l2", "dropout") if groups[name]}
     shown = shown or {kind(run): run for run in runs[:1]}

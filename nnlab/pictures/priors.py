@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlab.errors import visible
 from nnlab.pictures.base import ShownRun
+from nnlab.regularizers import Regularizer
 
 CUT_RATIO = 3  # weights further out than so many times the 99.9% quantile are cut off
 QUANTILE = 0.999
@@ -21,6 +22,8 @@ class RunWeights:
     values    (W,) float64, the weights of all its rows that did not diverge, one after another
     rows      how many rows these are
     examples  N, how many examples train a row, on average; 0 where an old folder does not say it
+    l2, l1    of the penalty; 0 where it is another one
+    other     what else shrinks weights, and stands for no prior here; "" where nothing does
     """
 
     name: str
@@ -29,6 +32,7 @@ class RunWeights:
     examples: float
     l2: float
     l1: float
+    other: str = ""
 
     @property
     def share_of_zeros(self) -> float:
@@ -71,10 +75,15 @@ def weights_of_run(run: ShownRun) -> RunWeights:
     rows = [row for row in run.model.rows if row.is_usable]
     names = run.stored.experiment.graph(run.stored.spec).layout().weights
     pieces = [row.weights[name].ravel() for row in rows for name in names]
-    regularizer = run.stored.experiment.regularizer
+    e = run.stored.experiment
+    l2, l1, other = e.regularizer.l2, e.regularizer.l1, ""
+    if type(e.regularizer).penalty is not Regularizer.penalty:  # of an installed package
+        l2, l1, other = 0.0, 0.0, f"penalty of {type(e.regularizer).__name__}"
+    elif e.optimizer.decays:
+        other = f"{e.optimizer.name} decays them"
     return RunWeights(
         visible(run.name), np.concatenate([np.zeros(0), *pieces]).astype(np.float64), len(rows),
-        training_examples(run), regularizer.l2, regularizer.l1,
+        training_examples(run), l2, l1, visible(other),
     )  # fmt: skip
 
 

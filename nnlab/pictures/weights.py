@@ -117,14 +117,16 @@ def _panel(axes, panel: RunWeights, edges: np.ndarray) -> tuple[float, float]:
 
 
 def _words(panel: RunWeights) -> str:
-    """Its norm, its zeros and its prior, in three lines."""
+    """Its norm, its zeros and its prior, in up to four lines."""
     lines = [f"norm {panel.norm:.3g}, {format_percent(panel.share_of_zeros)} exactly 0"]
     N = panel.examples
     if panel.l2 and N:
         lines.append(f"prior: Gaussian, sd {1 / math.sqrt(N * panel.l2):.2g}")
     if panel.l1 and N:
         lines.append(f"{'x' if len(lines) > 1 else 'prior:'} Laplacian, scale {1 / (N * panel.l1):.2g}")
-    return "\n".join(lines if len(lines) > 1 else [*lines, "prior: flat"])
+    if panel.other or len(lines) == 1:
+        lines.append(panel.other or "prior: flat")
+    return "\n".join(lines)
 
 
 def _legend(figure, panels: list[RunWeights], left_out: int) -> None:
