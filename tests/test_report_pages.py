@@ -14,6 +14,7 @@ from browser import CHROMIUM, Browser
 from nnlab.cli import main
 from nnlab.report.colours import DARK, LIGHT
 
+pytestmark = pytest.mark.slow
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 OLD = Path(__file__).parent
 JOBS = {  # name -> command; all are small

@@ -13,10 +13,11 @@ from nnlab.report.parts import PlotlyFigure, Table
 from nnlab.report.run_facts import task_of
 
 MOST_COUNTED_CLASSES = 20  # up to which each cell has its count
-LABEL_CHARACTERS = 24
+LABEL_CHARACTERS = 20
 CLASSES_LISTED = 200
 CELL, FRAME = 26, 150  # pixels of a cell's height, and of labels and margins
-LOWEST, HIGHEST, WIDEST = 320, 900, 520  # pixels of the figure; wider than high only for many classes
+LOWEST, HIGHEST, WIDEST = 320, 900, 520  # pixels of the figure
+CHARACTER, NARROW_CELL, BAR, PHONE = 7, 12, 120, 360  # pixels across: of a label, a cell, the bar, a phone
 
 
 def confusion_section(stored: StoredRun) -> Section | None:
@@ -82,10 +83,12 @@ def _matrix_figure(counts: np.ndarray, classes: list[str]) -> PlotlyFigure:
         "yaxis": {"title": "true class", "autorange": "reversed", **axis},
     }
     height = min(HIGHEST, max(LOWEST, FRAME + CELL * len(classes)))
+    needed = BAR + CHARACTER * max(map(len, labels)) + NARROW_CELL * len(classes)
     return PlotlyFigure(
         [trace],
         layout,
         label="confusion matrix of the test set",
         height=height,
-        max_width=max(WIDEST, height + 120),
+        min_width=needed if needed > PHONE else 0,
+        max_width=max(WIDEST, height + BAR, needed),
     )

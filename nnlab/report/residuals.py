@@ -14,7 +14,7 @@ from nnlab.report.test_set import TestedNumbers, tested_numbers
 from nnlab.report.thinning import spread_indices
 
 TARGETS_SHOWN = 4
-MOST_POINTS = 3000  # of a cloud
+MOST_POINTS = 3000  # of all clouds together
 MOST_BINS = 40
 
 
@@ -24,23 +24,24 @@ def residuals_section(stored: StoredRun) -> Section | None:
         return None
     targets = tested_numbers(stored)
     body: list[Part] = []
+    most_points = MOST_POINTS // min(len(targets), TARGETS_SHOWN)
     for tested in targets[:TARGETS_SHOWN]:
         is_finite = np.isfinite(tested.target) & np.isfinite(tested.prediction)
         if not is_finite.any():
             raise UserError("no prediction of the test set is finite")
-        body += [Text(tested.name)] * (len(targets) > 1)
-        body += _figures(tested, is_finite)
+        body += [Text(f"Target '{tested.name}':")] * (len(targets) > 1)
+        body += _figures(tested, is_finite, most_points)
     note = "Residual: target less prediction. Where they have a pattern, the network could still learn."
     count = len(targets[0].target)
-    note += f" Of {count:,} examples {MOST_POINTS:,} are drawn as points." * (count > MOST_POINTS)
+    note += f" Of {count:,} examples {most_points:,} are drawn as points." * (count > most_points)
     note += f" The first {TARGETS_SHOWN} of {len(targets)} targets." * (len(targets) > TARGETS_SHOWN)
     return Section("Residuals", body, note + averaged_note(targets[0].rows))
 
 
-def _figures(tested: TestedNumbers, is_finite: np.ndarray) -> list[PlotlyFigure]:
+def _figures(tested: TestedNumbers, is_finite: np.ndarray, most_points: int) -> list[PlotlyFigure]:
     target, prediction = tested.target[is_finite], tested.prediction[is_finite]
     residuals = target - prediction
-    shown = spread_indices(len(target), MOST_POINTS)
+    shown = spread_indices(len(target), most_points)
     cloud = {
         "x": prediction[shown], "y": residuals[shown], "mode": "markers",
         "marker": {"color": "--series0/0.55", "size": 6 if len(shown) < 500 else 4},

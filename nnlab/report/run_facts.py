@@ -11,15 +11,16 @@ from nnlab.records.stored_run import StoredRun
 
 def task_of(stored: StoredRun) -> str:
     """`classification` or `regression`, by the data or else, in old folders, by the metrics."""
-    if stored.ended:
-        return task_name(stored.summary)
-    return stored.spec.task if stored.spec else "classification"
+    if spec := or_none(getattr, stored, "spec"):
+        return spec.task
+    summary = or_none(getattr, stored, "summary")
+    return task_name(summary) if summary else "classification"
 
 
 def title_of(stored: StoredRun) -> str:
     """The line that a run begins with on the screen; of one that has not ended, its folder."""
     title = (or_none(getattr, stored, "summary") or {}).get("title")
-    return title if isinstance(title, str) else f"Run in {stored.path.name}"
+    return title if isinstance(title, str) else f"Run in {stored.path.resolve().name}"
 
 
 def or_none(read: Callable, *args):

@@ -60,7 +60,8 @@ def _command(folder: Path) -> str:
 
 def winner_of(folder: Path) -> StoredRun | None:
     """The run of the sweep's winner, if it has been trained."""
-    return or_none(StoredRun, folder / BEST_FOLDER)
+    best = folder / BEST_FOLDER
+    return None if best.is_symlink() else or_none(StoredRun, best)
 
 
 def _objectives_and_keys(folder: Path, names: list[str]) -> tuple[tuple[str, ...], list[str]]:
