@@ -8,8 +8,8 @@ EPOCHS_NAMED = 8  # of those after which a schedule lowered the rate
 
 
 def format_rate(rate: float) -> str:
-    """`0.1`, `0.001563`, `9.766e-05`."""
-    return f"{rate:.4g}"
+    """`0.1`, `0.001563`, `9.766e-05`; in nine characters at most."""
+    return f"{rate:.4g}" if rate == 0 or rate > 1e-99 else f"{rate:.2g}"
 
 
 def rate_lines(summary: dict, width: int) -> list[str]:
@@ -18,12 +18,13 @@ def rate_lines(summary: dict, width: int) -> list[str]:
     if not rates:
         return []
     texts = {"learning rate": _course(rates)}
-    lowered, back = rates.get("lowered_after"), rates.get("went_back_after")
+    lowered, back = rates.get("lowered_after", []), rates.get("went_back_after", [])
     verb = "halved" if rates.get("halved") else "lowered"
-    if lowered is not None:  # a single row, whose epochs are known
-        texts[verb] = f"after {_epochs(lowered)}" + ", going back each time" * (back == lowered)
-        if back and back != lowered:
-            texts["went back"] = f"after {_epochs(back)}"
+    if lowered and lowered in (back, back[:-1]):  # after the last epoch a row may go back, to no other rate
+        texts[verb] = f"after {_epochs(back)}, going back each time"
+    elif lowered or back:  # of a single row, whose epochs are known
+        after = {verb: lowered, "went back": back}
+        texts |= {what: f"after {_epochs(epochs)}" for what, epochs in after.items() if epochs}
     elif "lowered" in rates:
         texts[verb] = _times(rates["lowered"])
         if "went_back" in rates:

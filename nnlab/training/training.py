@@ -237,17 +237,19 @@ class Training:
 
     def _observe_schedule(self, epoch: int, watched) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Let the schedule observe an epoch: (K,) bool, the rows to take back; and, of one that watches
-        validation, where it lowered the rate and went back, as metrics (K,) of 0 and 1."""
-        schedule, population = self.population.experiment.schedule, self.population
-        if not schedule.listens or self.rows[0].refit:
+        validation, where it lowered the rate of the epochs to come and went back, as metrics (K,) of 0
+        and 1."""
+        e, population = self.population.experiment, self.population
+        if not e.schedule.listens or self.rows[0].refit:
             return population.update_schedule(epoch, watched), {}
         # The same step by the states before and after, so that a warm-up is no event.
         last_step = self._progress(epoch, np.array([self.batches.steps - 1]))
-        before = schedule.rate(last_step, population.schedule)[:, 0]
-        go_back = population.update_schedule(epoch, watched)
-        lowered = schedule.rate(last_step, population.schedule)[:, 0] < before
-        back = {"went_back": go_back.astype(float)} if schedule.goes_back else {}
-        return go_back, {"lr_lowered": lowered.astype(float)} | back
+        before = e.schedule.rate(last_step, population.schedule)[:, 0]
+        go_back, after = population.update_schedule(epoch, watched), before
+        if epoch < e.epochs.max():  # no schedule is asked for a rate after the last epoch
+            after = e.schedule.rate(last_step, population.schedule)[:, 0]
+        back = {"went_back": go_back.astype(float)} if e.schedule.goes_back else {}
+        return go_back, {"lr_lowered": (after < before).astype(float)} | back
 
     def _initialize(self, rows: list[Row]) -> tuple[Population, State | None]:
         """The population before its first step; and a copy of its state, if the schedule may go back."""
