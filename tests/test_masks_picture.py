@@ -10,6 +10,7 @@ from nnlab.experiment import Row
 from nnlab.pictures import picture
 from nnlab.pictures.base import shown_runs
 from nnlab.pictures.dropout_passes import shown_passes
+from nnlab.pictures.last_training import last_training
 from nnlab.pictures.masks import as_image
 
 JOBS = {
@@ -20,6 +21,7 @@ JOBS = {
     "weights": ["data=iris", "model.hidden=[9,6]", "regularizer.dropconnect=0.4", "epochs=3", "seeds=2"],
     "table": ["data=iris", "model.hidden=[8,8]", "regularizer.dropout=0.25", "model.normalization=batch",
               "epochs=1", "batch_size=7"],
+    "refit": ["data=iris", "model.hidden=[8]", "regularizer.dropout=0.25", "epochs=3", "refit=true"],
 }  # fmt: skip
 
 
@@ -36,15 +38,17 @@ def trained(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Dropout, "fprop", spied)
         assert main(["train", *JOBS[request.param], "show=[masks]", f"hydra.run.dir={folder}"]) == 0
-        in_training = list(drawn)  # before the picture, which passes forward too
+        in_training = list(drawn)  # and, behind these, what the picture drew itself
     (run,) = shown_runs({"": folder})
     return run, shown_passes(run), in_training
 
 
 def test_the_masks_are_those_that_training_drew(trained):
     run, passes, drawn = trained
-    row = Row(run.stored.experiment, passes.seed, run.fold(0))
+    e, (fold, _) = run.stored.experiment, last_training(run, 0)
+    row, first_row = (Row(e, passes.seed, f) for f in (fold, run.fold(0)))
     example, boxes = int(row.fold.train[0]), len(passes.boxes)
+    drawn = drawn[first_row.steps * e.epochs * boxes * e.refit :]  # without those before a refit
     for line, epoch in enumerate(passes.drawn):
         position = training_order(row, epoch).tolist().index(example)
         step, place = divmod(position, row.batch)
@@ -80,7 +84,7 @@ def test_the_test_pass_is_the_trained_network(trained):
         weights = run.stored.weights[0][f"{box.name}.weight"]
         return np.testing.assert_array_equal(box.passes[-1].y, weights.astype(float))
     W, b = (run.stored.weights[0][f"output.{name}"].astype(float) for name in ("weight", "bias"))
-    example = run.dataset.x[run.fold(0).train[:1]]
+    example = run.dataset.x[last_training(run, 0)[0].train[:1]]
     outputs = run.model.outputs(example, row=0)[0]
     np.testing.assert_allclose(W @ box.passes[-1].y + b[:, 0], outputs, rtol=1e-4, atol=1e-5)
 

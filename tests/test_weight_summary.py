@@ -7,7 +7,7 @@ import pytest
 
 from nnlab import Regularizer
 from nnlab.cli import main
-from nnlab.records.weight_summary import shown_weight_metrics, summarize_weights
+from nnlab.records.weight_summary import shown_weight_metrics, summarize_weights, weight_notes
 from nnlab.training.results import Result
 
 
@@ -44,6 +44,9 @@ def test_weights_are_counted_without_biases_and_diverged_rows():
         metric = entry["metrics"][name]
         assert (metric["mean"], metric["std"]) == pytest.approx((values.mean(), values.std(ddof=1)))
         assert metric["n"] == 4 and metric["low"] < metric["mean"] < metric["high"]
+    assert weight_notes([{}, {"weights": entry}]) == ["  small weights: their size is at most 0.25"]
+    plain = summarize_weights(results, NAMES, Regularizer())
+    assert "small" not in plain and weight_notes([{"weights": plain}]) == []
     assert summarize_weights([diverged], NAMES, Regularizer()) == {}
 
 

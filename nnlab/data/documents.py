@@ -29,7 +29,7 @@ class Words(Data):
     share `train_split` of the documents, the first ones, is there to learn from; the others are the test set.
 
     In the manner of the simulation of Wager, Wang and Liang 2013, "Dropout training as adaptive
-    regularization", section 4: few documents, and signals that are seldom there.
+    regularization": few documents, and signals that are seldom there.
 
     >>> Words(n=100).load()
     Dataset(100 x 120, 2 classes)

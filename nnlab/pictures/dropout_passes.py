@@ -16,11 +16,12 @@ from nnlab.data.batches import Batches, training_order
 from nnlab.data.examples import Examples
 from nnlab.experiment import Experiment, Row, stack_graph
 from nnlab.pictures.base import ShownRun
+from nnlab.pictures.last_training import last_training
 from nnlab.runtime.threads import computing
 from nnlab.training.population import Population, leaf_views
 from nnlab.training.step import Noise
 
-MOST_EPOCHS = 200  # over which masks are averaged
+MOST_EPOCHS = 100  # over which masks are averaged
 
 
 @dataclass
@@ -107,9 +108,8 @@ class _Passes:
     def __init__(self, run: ShownRun):
         trained = run.model.rows_for(None)[0]
         self.e = run.stored.experiment.for_data(run.model.spec)
-        self.row = Row(self.e, trained.seed, run.fold(trained.number))
-        result = next(row for row in run.stored.rows if row["row"] == trained.number)
-        self.epochs = max(1, min(result["epochs"], MOST_EPOCHS))
+        fold, epochs = last_training(run, trained.number)
+        self.row, self.epochs = Row(self.e, trained.seed, fold), max(1, min(epochs, MOST_EPOCHS))
         template = torch.empty(0, dtype=getattr(torch, self.e.dtype))
         self.examples = Examples(self.e.data, run.dataset, template)
         self.batches = Batches(self.examples, [self.row])
@@ -127,7 +127,7 @@ class _Passes:
 
     def _bind(self, training: bool) -> Network:
         state, rates = self.population.state, self.population.experiment.regularizer.rates()
-        site = Site(1, self.batches.batch, training, state.theta, rates, 1, self.e.precision)
+        site = Site(1, self.batches.batch, training, state.theta, rates)
         return self.graph.bind(state.theta, torch.zeros_like(state.theta), site, state.buffers.clone())
 
     def described(self, n: int) -> tuple[str, str, float, tuple[int, ...]]:

@@ -10,6 +10,7 @@ import torch
 from nnlab.data.examples import Examples
 from nnlab.losses import Loss
 from nnlab.pictures.base import ShownRun
+from nnlab.pictures.last_training import last_training
 from nnlab.runtime.threads import computing
 
 MOST_EXAMPLES = 2000  # of a row's training set, for the means over it
@@ -44,7 +45,7 @@ def penalized(run: ShownRun) -> Penalized:
     each = []
     with computing():
         for row in rows:
-            fold = run.fold(row.number)
+            fold, _ = last_training(run, row.number)
             x, _ = examples.gather(fold, fold.train[:MOST_EXAMPLES])
             W, b = (row.weights[f"output.{name}"].astype(np.float64) for name in ("weight", "bias"))
             x = x.numpy()
@@ -71,7 +72,7 @@ def dropout_penalty(x: np.ndarray, W: np.ndarray, b: np.ndarray, p: float, loss:
 
     with the Hessian of the loss in z, H = q (1 - q) for one output with q = sigmoid(z), and diag(q) - q q'
     for softmax. That is the diagonal of the Fisher information: an input that is rarely there, or only where
-    the prediction is sure, is hardly penalised. Wager, Wang and Liang 2013, section 3.
+    the prediction is sure, is hardly penalised. Wager, Wang and Liang 2013.
     """
     q = loss.predict(torch.from_numpy(W @ x + b)).numpy()  # (m, n)
     if len(W) == 1:

@@ -12,6 +12,7 @@ from nnlab.regularizers import Regularizer
 
 CUT_RATIO = 3  # weights further out than so many times the 99.9% quantile are cut off
 QUANTILE = 0.999
+MOST_WEIGHTS = 20_000_000  # of a run: those of its first rows
 GRID_POINTS, SCALES = 8001, 40  # of the integral of a density: how many, and up to how many of its scales
 
 
@@ -20,7 +21,7 @@ class RunWeights:
     """What is drawn of a run.
 
     values    (W,) float64, the weights of all its rows that did not diverge, one after another
-    rows      how many rows these are
+    rows      how many rows these are, of `all_rows`: the first ones, as many as are `MOST_WEIGHTS`
     examples  N, how many examples train a row, on average; 0 where an old folder does not say it
     l2, l1    of the penalty; 0 where it is another one
     other     what else shrinks weights, and stands for no prior here; "" where nothing does
@@ -33,6 +34,7 @@ class RunWeights:
     l2: float
     l1: float
     other: str = ""
+    all_rows: int = 1
 
     @property
     def share_of_zeros(self) -> float:
@@ -72,8 +74,9 @@ def density(w: np.ndarray, a: float, b: float) -> np.ndarray:
 
 def weights_of_run(run: ShownRun) -> RunWeights:
     """The weights of a run's rows, from its folder."""
-    rows = [row for row in run.model.rows if row.is_usable]
-    names = run.stored.experiment.graph(run.stored.spec).layout().weights
+    layout = run.stored.experiment.graph(run.stored.spec).layout()
+    usable, names = [row for row in run.model.rows if row.is_usable], layout.weights
+    rows = usable[: max(1, MOST_WEIGHTS // layout.weights_end)]
     pieces = [row.weights[name].ravel() for row in rows for name in names]
     e = run.stored.experiment
     l2, l1, other = e.regularizer.l2, e.regularizer.l1, ""
@@ -83,7 +86,7 @@ def weights_of_run(run: ShownRun) -> RunWeights:
         other = f"{e.optimizer.name} decays them"
     return RunWeights(
         visible(run.name), np.concatenate([np.zeros(0), *pieces]).astype(np.float64), len(rows),
-        training_examples(run), l2, l1, visible(other),
+        training_examples(run), l2, l1, visible(other), len(usable),
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Weights(Picture):
     is fitted to the weights (by maximum likelihood; a Laplacian to those that are not 0) stands beside it.
 
     Rows of a run (seeds, folds) are counted together; those that diverged are left out.
-    MacKay 1992, "A practical Bayesian framework for backpropagation networks"; Tibshirani 1996, section 5;
+    MacKay 1992, "A practical Bayesian framework for backpropagation networks"; Tibshirani 1996;
     Zou and Hastie 2005.
     """
 
@@ -134,6 +134,8 @@ def _legend(figure, panels: list[RunWeights], left_out: int) -> None:
     rows = {panel.rows for panel in panels}
     count = f"{min(counts):,}" + (f" to {max(counts):,}" if len(counts) > 1 else "") if counts else "no"
     of_rows = f", {max(rows)} rows together" if max(rows) > 1 else ""
+    if any(panel.rows < panel.all_rows for panel in panels):
+        of_rows = f", the first {max(rows)} of {max(panel.all_rows for panel in panels)} rows"
     handles = [Patch(facecolor=HISTOGRAM, alpha=0.6, label=f"{count} weights{of_rows}, without biases")]
     if any(panel.share_of_zeros for panel in panels):
         handles.append(Line2D([], [], color=ZEROS, linewidth=2.2, label="those that are exactly 0"))

@@ -24,7 +24,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary_text import interval_lines
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_formatter, metric_label, plus_minus
-from nnlab.records.weight_summary import shown_weight_metrics, weight_metrics
+from nnlab.records.weight_summary import shown_weight_metrics, weight_metrics, weight_notes
 
 # {} is val or train, see `ranking_set`; beside these, the metric that ranks
 SHOWN_METRICS = ("{}_loss", "{}_error", "test_accuracy", "test_rmse")
@@ -86,6 +86,7 @@ def notes(summaries: dict[str, dict], caveats: Sequence[str] = ()) -> list[str]:
         line for text in caveats for line in text_columns.wrap_line(f"  {text}")
     ]
     lines += [line for s in summaries.values() for line in interval_lines(s)]
+    lines += weight_notes(summaries.values())
     if any(0 < s["rows"]["diverged"] < s["rows"]["total"] for s in summaries.values()):
         lines.append("  *: mean over the rows that did not diverge, which says nothing of the others")
     return ["", *dict.fromkeys(lines), *_refit_notes(summaries)]

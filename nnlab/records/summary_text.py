@@ -8,7 +8,7 @@ from nnlab.metrics import is_unbalanced
 from nnlab.records.rate_text import idle_note, rate_lines
 from nnlab.records.text import format_number, metric_formatter, metric_label, metric_words, plus_minus
 from nnlab.records.text_columns import LABEL_WIDTH
-from nnlab.records.weight_summary import shown_weights
+from nnlab.records.weight_summary import shown_weights, weight_notes
 from nnlab.training.results import MAIN_METRICS
 
 CLASSES_NAMED = 3
@@ -151,7 +151,7 @@ def summary_notes(summary: dict, task: str) -> list[str]:
         outputs = summary["undefined_outputs"]
         which = ", ".join(map(str, outputs[:OUTPUTS_NAMED])) + ", ..." * (len(outputs) > OUTPUTS_NAMED)
         lines.append(f"  test R2 without output{'s' * (len(outputs) > 1)} {which}: equal test targets")
-    return lines + _positive_class(summary) + _absent_classes(summary)
+    return lines + _positive_class(summary) + _absent_classes(summary) + weight_notes([summary])
 
 
 def _threshold_lines(summary: dict) -> list[str]:

@@ -20,6 +20,7 @@ def summarize_weights(results: list, names: Iterable[str], regularizer: Regulari
 
     count      how many there are
     penalties  l2 and l1, as the run had them
+    small      regularizer.small, if that is set
     metrics    name -> mean, std, low, high, n over the rows that did not diverge (see `intervals.estimate`):
         weight_norm    sqrt(sum W^2)
         zero_weights   the share that is exactly 0
@@ -37,7 +38,8 @@ def summarize_weights(results: list, names: Iterable[str], regularizer: Regulari
         metric: estimate([(r, values[metric]) for r, values in each], interval) for metric in each[0][1]
     }
     count = sum(survivors[0].weights[name].size for name in names)
-    return {"count": count, "penalties": {"l2": regularizer.l2, "l1": regularizer.l1}, "metrics": metrics}
+    entry = {"count": count, "penalties": {"l2": regularizer.l2, "l1": regularizer.l1}, "metrics": metrics}
+    return entry if regularizer.small is None else entry | {"small": regularizer.small}
 
 
 def _measure(weights: list[np.ndarray], small: float | None) -> dict[str, float]:
@@ -63,6 +65,13 @@ def shown_weight_metrics(summaries: Iterable[dict]) -> list[str]:
     shown = {"weight_norm": sparse or varied, "zero_weights": sparse}
     shown["small_weights"] = any("small_weights" in entry["metrics"] for entry in entries)
     return [name for name in WEIGHT_METRICS if shown[name]]
+
+
+def weight_notes(summaries: Iterable[dict]) -> list[str]:
+    """What is small, if small weights are shown: a line below the numbers."""
+    entries = [summary.get("weights", {}) for summary in summaries]
+    limits = dict.fromkeys(f"{entry['small']:g}" for entry in entries if "small" in entry)
+    return [f"  small weights: their size is at most {' or '.join(limits)}"] if limits else []
 
 
 def weight_metrics(summary: dict) -> dict[str, dict]:
