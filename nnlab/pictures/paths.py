@@ -68,6 +68,9 @@ def _draw(runs: list[ShownRun]) -> bytes:
     panels.label_outside(axes, *(names[i] for i in order))
     for panel in axes:
         panel.grid(False)
+        panel.ticklabel_format(scilimits=(-1, 4))  # longer numbers would leave the label of the axis no place
+        panel.yaxis.get_offset_text().set(fontsize=7.5, x=-0.03)
+        panel.xaxis.get_offset_text().set_fontsize(7.5)
     panels.legend(figure, _handles(max(map(len, paths_of_runs))))
     panels.note_above(figure, left_out or chosen)
     return render_png(figure)
