@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.commands.command_settings import recording
 from nnlab.commands.messages import print_advice
 from nnlab.data.spec import DataSpec
-from nnlab.errors import UserError, describe_machine_fault, visible
+from nnlab.errors import Advice, UserError, describe_machine_fault, visible
 from nnlab.experiment import Experiment
 from nnlab.pictures import picture
 from nnlab.records.files import atomic_write, refuse_links
@@ -54,7 +55,8 @@ def show_pictures(
     for picture_name in dict.fromkeys(one for shown in wanted.values() for one in shown.pictures):
         folders = {name: runs[name][0] for name, shown in wanted.items() if picture_name in shown.pictures}
         try:
-            drawn[picture_name] = _draw(picture_name, folders, folder, cache)
+            with warnings.catch_warnings(action="ignore", category=Advice):  # the run has given it
+                drawn[picture_name] = _draw(picture_name, folders, folder, cache)
         except Exception as e:
             print_advice(command, [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
     captions = [shown.caption for shown in wanted.values()]
@@ -76,7 +78,7 @@ def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | 
         temporary.write_bytes(png)
     events = EventFile(folder)
     try:
-        events.image(max(row["epochs"] for run in runs for row in run.stored.rows), name, png)
+        events.image(max(row["epochs"] for row in runs[0].stored.rows), name, png)
     finally:
         events.close()
     return file

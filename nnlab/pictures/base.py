@@ -78,3 +78,18 @@ class Picture(ABC):
     @abstractmethod
     def draw(self, runs: list[ShownRun]) -> bytes:
         """A PNG of all these runs."""
+
+
+def are_numbers(spec: DataSpec, count: int) -> bool:
+    """Whether an example is so many numbers, none of which can be missing: an axis for each."""
+    numeric = not spec.columns or spec.encoding.numbers == spec.inputs
+    return numeric and spec.raw_shape == (count,) and spec.inputs == count
+
+
+def describe_inputs(spec: DataSpec) -> str:
+    """`have 64 inputs`; of a table with categories or holes, which make more, both numbers."""
+    inputs = f"{spec.inputs:,} input{'s' * (spec.inputs != 1)}"
+    columns = sum(column.is_input for column in spec.columns)
+    if not columns or columns == spec.inputs:
+        return f"have {inputs}"
+    return f"have {columns:,} column{'s' * (columns != 1)}, {inputs} with those for categories and holes"

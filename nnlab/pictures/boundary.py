@@ -11,7 +11,9 @@ from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened, visible
 from nnlab.experiment import Experiment
 from nnlab.pictures import panels
-from nnlab.pictures.base import Picture, ShownRun
+from nnlab.pictures.base import Picture, ShownRun, are_numbers, describe_inputs
+from nnlab.prediction.model import TrainedModel
+from nnlab.prediction.trained_rows import mean_threshold
 from nnlab.records.picture import BLACK, GREY, SIZE_INCHES, render_png, with_default_style
 from nnlab.records.text import format_number, format_percent
 
@@ -20,6 +22,7 @@ TINT = 0.55  # how much of the classes' colours the plane has, the rest is white
 MARGIN_SHARE = 0.08  # of the examples' range, around them
 GRID_POINTS, FEW_POINTS, FEW_PANELS = 240, 140, 4  # along each axis; of a panel among more than a few
 MOST_EXAMPLES = 600  # dots of a panel
+SMALLEST_PROBABILITY = 1e-30  # whose logarithm is still drawn
 FEW_ROWS = 5  # whose boundaries are drawn by themselves
 LEVELS = 14  # of numbers
 COLOUR_BAR_INCHES = 0.75  # at the right, for the colour bar and its numbers
@@ -30,10 +33,10 @@ class Boundary(Picture):
     summary = "two inputs: the class, or the number, that is predicted all over their plane"
 
     def refuse(self, experiment: Experiment, spec: DataSpec) -> None:
-        if not _is_plane(spec):
+        if not are_numbers(spec, 2):
             raise UserError(
                 f"show = 'boundary' needs examples of two numbers, and those of data "
-                f"'{experiment.data.name}' have {_inputs(spec)}; allowed: data=moons or data=spirals, say"
+                f"'{experiment.data.name}' {describe_inputs(spec)}; allowed: data=moons or data=spirals, say"
             )
         if not spec.classes and spec.outputs > 1:
             raise UserError(
@@ -45,20 +48,10 @@ class Boundary(Picture):
         return _draw(runs)
 
 
-def _is_plane(spec: DataSpec) -> bool:
-    numeric = not spec.columns or spec.encoding.numbers == spec.inputs
-    return numeric and spec.raw_shape == (2,) and spec.inputs == 2
-
-
-def _inputs(spec: DataSpec) -> str:
-    if spec.columns and spec.encoding.numbers != spec.inputs:
-        return "columns that are no numbers"
-    return f"{spec.inputs:,} input{'s' * (spec.inputs != 1)}"
-
-
 @with_default_style
 def _draw(runs: list[ShownRun]) -> bytes:
     runs, note = panels.shown(runs)
+    note = ", ".join(filter(None, [note, _note_on_colours(runs)]))
     limits = [_limits(run) for run in runs]
     are_equal = all(np.array_equal(corners, limits[0]) for corners in limits)
     specs = [run.model.spec for run in runs]
@@ -78,6 +71,11 @@ def _draw(runs: list[ShownRun]) -> bytes:
         _colour_bar(figure, axes, next(spec for spec in specs if not spec.classes))
     panels.legend(figure, handles, note)
     return render_png(figure)
+
+
+def _note_on_colours(runs: list[ShownRun]) -> str:
+    count = max(len(run.model.spec.classes) for run in runs)
+    return f"{count} classes: colours repeat after {len(CLASS_COLOURS)}" if count > len(CLASS_COLOURS) else ""
 
 
 def _limits(run: ShownRun) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +100,9 @@ def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
     count = GRID_POINTS if len(axes.figure.axes) <= FEW_PANELS else FEW_POINTS
     x1, x2 = (np.linspace(start, stop, count) for start, stop in zip(low, high, strict=True))
     points = np.stack(np.meshgrid(x1, x2), -1).reshape(-1, 2)
-    classes, answers = model.answers(points)
+    answers = model.answers(points)[1]
     square = (count, count)
-    if classes is None:
+    if not model.spec.classes:
         scale = {"vmin": numbers[0], "vmax": numbers[1], "cmap": "viridis"}
         z = answers[:, 0].reshape(square)
         levels = MaxNLocator(LEVELS).tick_values(*numbers)
@@ -119,9 +117,8 @@ def _panel(axes, run: ShownRun, limits: tuple, numbers: list[float]) -> None:
         )  # fmt: skip
         usable = model.rows_for(None)
         for row in usable[:FEW_ROWS] if len(usable) > 1 else []:
-            alone = model.class_numbers(points, row.number).reshape(square)
-            _outline(axes, x1, x2, alone, {"linewidths": 0.5, "alpha": 0.6})
-        _outline(axes, x1, x2, classes.reshape(square), {"linewidths": 1.3})
+            _outline(axes, x1, x2, _margins(model, points, row.number), {"linewidths": 0.5, "alpha": 0.6})
+        _outline(axes, x1, x2, _margins(model, points, None), {"linewidths": 1.3})
     _examples(axes, run, scale)
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
@@ -143,10 +140,27 @@ def _colour(number: int) -> str:
     return CLASS_COLOURS[number % len(CLASS_COLOURS)]
 
 
-def _outline(axes, x1: np.ndarray, x2: np.ndarray, classes: np.ndarray, style: dict) -> None:
+def _margins(model: TrainedModel, points: np.ndarray, row: int | None) -> np.ndarray:
+    """(classes, n): by how much each class is ahead of the others, in log p; its region is where that is
+    above 0. Logarithms, since those of a linear model are linear between the points.
+
+    Of two classes one line is enough, which a threshold of the probability moves.
+    """
+    p = np.clip(model.predict_proba(points, row).T, SMALLEST_PROBABILITY, 1)
+    threshold, positive = mean_threshold(model.rows_for(row)), model.spec.positive
+    if len(p) == 2 and threshold is not None and positive is not None:
+        return (np.log(p[positive] / p[1 - positive]) - np.log(threshold / (1 - threshold)))[None]
+    if len(p) == 2:
+        return np.log(p[:1] / p[1:])
+    others = np.stack([np.delete(p, number, axis=0).max(0) for number in range(len(p))])
+    return np.log(p / others)
+
+
+def _outline(axes, x1: np.ndarray, x2: np.ndarray, margins: np.ndarray, style: dict) -> None:
     """Draw the lines between the regions of the predicted classes."""
-    for number in np.unique(classes)[1:]:
-        axes.contour(x1, x2, (classes >= number).astype(float), [0.5], colors=BLACK, zorder=2, **style)
+    for margin in margins:
+        if margin.min() < 0 < margin.max():
+            axes.contour(x1, x2, margin.reshape(len(x2), len(x1)), [0], colors=BLACK, zorder=2, **style)
 
 
 def _examples(axes, run: ShownRun, scale: dict) -> None:

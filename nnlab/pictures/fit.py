@@ -11,7 +11,7 @@ from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.experiment import Experiment
 from nnlab.pictures import panels
-from nnlab.pictures.base import Picture, ShownRun
+from nnlab.pictures.base import Picture, ShownRun, are_numbers, describe_inputs
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE
 from nnlab.records.picture import CURVE_STYLES, GREY, render_png, with_default_style
 from nnlab.records.text import format_number
@@ -28,11 +28,11 @@ class FittedCurve(Picture):
     summary = "one input: the predicted curve through the training examples, beside the true one if known"
 
     def refuse(self, experiment: Experiment, spec: DataSpec) -> None:
-        data, is_numeric = experiment.data.name, not spec.columns or spec.encoding.numbers == spec.inputs
-        if not is_numeric or spec.raw_shape != (1,) or spec.inputs != 1:
+        data = experiment.data.name
+        if not are_numbers(spec, 1):
             raise UserError(
-                f"show = 'fit' needs examples of one number, and those of data '{data}' have "
-                f"{spec.inputs:,} inputs; allowed: data=sine or data=line, say"
+                f"show = 'fit' needs examples of one number, and those of data '{data}' "
+                f"{describe_inputs(spec)}; allowed: data=sine or data=line, say"
             )
         if spec.classes or spec.outputs > 1:
             what = "classes" if spec.classes else f"{spec.outputs} targets"
