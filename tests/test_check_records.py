@@ -133,6 +133,7 @@ def test_commands_know_which_rungs_are_drawn():
     ("rates", RATES | dict(end=np.full(9, np.inf), low=np.full(9, np.inf), high=np.full(9, np.inf))),
     ("subset", SUBSET), ("subset", SUBSET | dict(loss=np.full((5, 3), np.nan))),
     ("saturation", dict(start=LOOK, after=LOOK, steps=100)),
+    ("saturation", dict(start=LOOK, after=LOOK, steps=100, stuck_limits=(0.3, 0.6))),
     ("saturation", dict(start=LINEAR, after=LINEAR, steps=100)),
     ("data", dict(inputs=TABLE)), ("data", dict(inputs=TABLE | dict(shape=(9, 0), before=[], after=[]))),
     ("data", dict(inputs=TABLE | dict(before=[[None, 0.0]], after=[[-1.0, 0.0]], normalization="a$_"))),

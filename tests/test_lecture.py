@@ -6,6 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+import nnlab
 from nnlab.cli import main
 from nnlab.data.sources import Noise, Words
 from nnlab.pictures.base import ShownRun, shown_runs
@@ -221,6 +222,25 @@ def test_initialization_beside_each_other(lecture):
     }
     assert error["zeros"] > 0.85 and error["normal"] > 0.85
     assert max(error["glorot_uniform"], error["glorot_normal"], error["orthogonal"]) < 0.06
+
+
+def test_weights_too_small_right_and_too_large(lecture):
+    metrics_of_run = comparison(lecture("initial_scale", "seeds=2", "epochs=5"))
+    error = {
+        float(name.removeprefix("init.std=")): metrics["val_error"]["mean"]
+        for name, metrics in metrics_of_run.items()
+    }
+    assert error[0.01] > 0.85 and error[3.0] > 0.6 and error[1.0] > 0.3
+    assert min(error, key=error.get) == 0.12 and error[0.12] < 0.1
+
+
+def test_normalisation_by_the_training_set(lecture):
+    """The slide's command, shorter; of one learning rate and as many epochs."""
+    error = {}
+    for method in ("none", "minmax", "standard"):
+        fit = nnlab.fit(nnlab.Experiment(data=nnlab.Wine(normalization=method), epochs=20, seeds=3))
+        error[method] = np.mean([record.val_error.mean() for record in fit if record.epoch == 20])
+    assert error["standard"] < 0.08 and error["none"] > 0.3 and error["standard"] < error["minmax"]
 
 
 def test_batch_normalisation_lets_sigmoids_learn(lecture):

@@ -15,10 +15,8 @@ ROOT = Path(__file__).parents[1]
 LECTURE = (ROOT / "docs/lecture.md").read_text()
 EXPERIMENTS = {file.stem: yaml.safe_load(file.read_text())
                for file in sorted((ROOT / "configs/experiment/lecture").glob("*.yaml"))}  # fmt: skip
-NOT_YET = {"initialization"}  # whose sections are still to be written
 LARGEST_BYTES = 80_000  # of a picture: scripts/shrink_pictures.py
 SHOWN = [name for name, settings in EXPERIMENTS.items() if settings.get("show")]
-WRITTEN = [name for name in EXPERIMENTS if name not in NOT_YET]
 
 
 def plain(text: str) -> str:
@@ -36,7 +34,7 @@ def section_of(name: str) -> str:
     return section
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_has_its_section(name):
     section = section_of(name)
     assert section, f"docs/lecture.md has no section with the command of {name}"
@@ -53,11 +51,6 @@ def test_pictures_are_there_and_small():
     assert len(pictures) == len({*pictures})
     sizes = {name: (ROOT / "docs" / name).stat().st_size for name in pictures}
     assert all(size <= LARGEST_BYTES for size in sizes.values()), sizes
-
-
-def test_what_is_not_yet_done_is_not_forgotten():
-    """Whoever writes a section takes its name out of the list."""
-    assert not [name for name in NOT_YET if EXPERIMENTS[name].get("caption")]
 
 
 def fewer_values(settings: dict) -> list[str]:

@@ -55,7 +55,12 @@ def check(subject: Subject) -> Verdict:
         *_update_finding(ratios),
     ]
     healthy = all(finding.status == "pass" for finding in findings)
-    details = {"start": before, "after": after, "steps": PROBE_STEPS, "update_to_weight": ratios}
+    details = {
+        "start": before, "after": after, "steps": PROBE_STEPS, "update_to_weight": ratios,
+        "stuck_limits": (
+            STUCK_WARN, max(map(_late_limit, after["activations"].values()), default=STUCK_WARN)
+        ),
+    }  # fmt: skip
     return Verdict.from_findings(
         "saturation", [_passing_finding(before, after, ratios)] if healthy else findings, details
     )

@@ -19,6 +19,7 @@ from nnlab.records.picture import (
 
 GOOD_COLOUR, BAD_COLOUR = "#009E73", "#D55E00"
 TICKS_AT_MOST = 6  # layer names along an axis
+FEW_ACTIVATIONS = 2  # whose shares of stuck units are written beside them
 
 
 @with_default_style
@@ -104,6 +105,8 @@ def saturation(details: dict, title: str) -> bytes:
                 range(len(values)), values, style, color=colour, markersize=4, linewidth=1.4, label=name
             )
         _format_layer_axis(axes, list(nodes), quantity)
+        if quantity == "stuck":
+            _draw_stuck_limits(axes, details.get("stuck_limits", ()))
         axes.set_title(label, fontsize=9, color=BLACK)
         style_axes(axes)
     handles, names = panels[0].get_legend_handles_labels()
@@ -119,6 +122,22 @@ RUNG_PICTURES = {
     "saturation": saturation,
     "data": data,
 }
+
+
+def _draw_stuck_limits(axes, limits: tuple[float, ...]) -> None:
+    """Lines at the limits of both times, in their colours; and the shares as numbers if there are few."""
+    for limit, line in zip(limits, axes.lines[:], strict=False):
+        axes.axhline(limit, color=line.get_color(), linewidth=0.9, linestyle=":")
+        axes.text(1.0, limit, f"limit {limit:.0%}", fontsize=7.5, color=line.get_color(), ha="right",
+                  va="bottom", transform=axes.get_yaxis_transform())  # fmt: skip
+    if len(axes.get_xticks()) > FEW_ACTIVATIONS:
+        return
+    for line, side in zip(axes.lines[:2], (-1, 1), strict=False):
+        for x, y in line.get_xydata():
+            axes.annotate(
+                f"{y:.0%}", (x, y), (side * 8, 0), textcoords="offset points", fontsize=8,
+                color=line.get_color(), ha="left" if side > 0 else "right", va="center",
+            )  # fmt: skip
 
 
 def _format_layer_axis(axes, names: list[str], quantity: str) -> None:
