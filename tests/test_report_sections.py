@@ -11,7 +11,7 @@ from nnlab.records.stored_curves import StoredCurves
 from nnlab.report.calibration import expected_calibration_error, reliability
 from nnlab.report.colours import DARK, LIGHT
 from nnlab.report.figure_json import figure_tree, script_json
-from nnlab.report.learning_curves import curve_traces, quantity_figure
+from nnlab.report.learning_curves import _quantities, curve_traces, cut_off_note, quantity_figure, scale_of
 from nnlab.report.page import Section, render_page
 from nnlab.report.parts import Image, PlotlyFigure, Preformatted, Table, Text
 from nnlab.report.repetition import changed_settings
@@ -98,6 +98,43 @@ def test_an_error_is_in_percent_where_it_is_a_share():
     shown = quantity_figure("error", curves, epochs, "classification")
     assert shown.data[-1]["y"].tolist() == [50, 25] and "%" in shown.layout["yaxis"]["title"]
     assert quantity_figure("error", curves, epochs, "regression").data[-1]["y"].tolist() == [0.5, 0.25]
+
+
+def test_parameters_share_a_figure_by_their_array():
+    names = ["theta/h.weight[0,0]", "val_loss", "theta/h.weight[0,1]", "theta/h.bias[0]", "train_loss", "lr"]
+    assert _quantities(names) == {
+        "loss": ["val_loss", "train_loss"],
+        "theta/h.weight": ["theta/h.weight[0,0]", "theta/h.weight[0,1]"],
+        "theta/h.bias": ["theta/h.bias[0]"],
+        "lr": ["lr"],
+    }
+    curves = {name: np.array([[1.0, 2.0], [3.0, 4.0]]) for name in names[:3:2]}
+    figure = quantity_figure("theta/h.weight", curves, np.array([1, 2]), "classification")
+    assert [(trace["name"], trace["y"].tolist()) for trace in figure.data] == [
+        ("[0,0]", [2, 3]),
+        ("[0,1]", [2, 3]),
+    ]
+    assert figure.layout["yaxis"]["title"] == "h.weight"
+
+
+@pytest.mark.parametrize("values, kind, ticks, top", [
+    ([1.0, 2.0], None, None, None), ([0.0, 100.0], None, None, None), ([np.nan], None, None, None),
+    ([0.1, 10.0, np.nan], "log", "D2", None), ([1e-4, 1.0], "log", 1, None), ([1e-7, 1.0], "log", 1, None),
+    ([1e-7, 1.0, 1.0, 1e200], "log", 2, 100), ([1e-300, 1e-300, 1e300], "log", "D2", 1e-298),
+])  # fmt: skip
+def test_an_axis_has_few_ticks_and_leaves_out_what_exploded(values, kind, ticks, top):
+    axis = scale_of(np.array(values))
+    assert axis.get("type") == kind and axis.get("dtick") == ticks
+    assert (cut_off_note(axis) == "") == (top is None)
+    assert top is None or axis["range"][1] == pytest.approx(np.log10(top))
+
+
+def test_marks_are_where_the_rate_was_lowered():
+    rate = np.array([[0.4, 0.2, 0.1]])
+    marks = {"lr_lowered": np.array([[True, True, False]]), "went_back": np.array([[False, True, False]])}
+    figure = quantity_figure("lr", {"lr": rate}, np.array([1, 5, 9]), "classification", marks=marks)
+    marked = {trace["name"]: (trace["x"].tolist(), trace["y"].tolist()) for trace in figure.data[1:]}
+    assert marked == {"lowered": ([1], [0.4]), "lowered, gone back": ([5], [0.2])}
 
 
 @pytest.mark.parametrize("epochs, most", [(1, 4), (4, 4), (5, 4), (1000, 400), (7, 2), (401, 400)])

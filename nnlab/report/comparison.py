@@ -18,7 +18,7 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import is_percentage, metric_label
 from nnlab.records.text_columns import elide_middle
 from nnlab.report.colours import SERIES, series
-from nnlab.report.learning_curves import epoch_axis, scale_of
+from nnlab.report.learning_curves import cut_off_note, epoch_axis, scale_of
 from nnlab.report.page import Section
 from nnlab.report.parts import PlotlyFigure, Preformatted, Table, Text
 from nnlab.report.run_facts import or_none, task_of
@@ -30,7 +30,6 @@ MOST_RUNS = 500  # that are read
 NAME_CHARACTERS = 36
 BAND_RUNS = 4  # up to which each run has a band
 NAMED_RUNS = 12  # up to which a legend names the curves
-FEW_VALUES = 3  # of a numeric setting, from which its results are drawn
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ def comparison_sections(folder: Path) -> Iterator[Section]:
     """The sections of the folder of all runs. Raises `UserError` if there is none in it."""
     runs = compared_runs(folder)
     summaries = or_none(_ranked_summaries, runs) or {}
+    if (more := len(_run_names(folder)) - MOST_RUNS) > 0:
+        yield Section("Runs left out", note=f"The first {MOST_RUNS} runs are here; {more:,} more are not.")
     by_name = {run.name: run for run in runs}
     ranked = [by_name.pop(name) for name in summaries] + [*by_name.values()]
     makers = {
@@ -71,14 +72,18 @@ def _ranked_summaries(runs: list[ComparedRun]) -> dict[str, dict]:
 
 def compared_runs(folder: Path) -> list[ComparedRun]:
     """The runs in the folder, in their order, by the overrides in which they differ."""
-    if (folder / RUNS_FILE).exists():
-        names = stored_run_names(folder)
-    else:  # an early version
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
+    names = _run_names(folder)
     stored = [run for name in names[:MOST_RUNS] if (run := or_none(StoredRun, folder / name))]
     if not stored:
         raise UserError(f"'{folder}' has no run in it yet: no epoch has ended")
     return [ComparedRun(name, run) for name, run in zip(_names(stored), stored, strict=True)]
+
+
+def _run_names(folder: Path) -> list[str]:
+    """The names of the runs' folders, in order; in a folder of an early version, of all folders."""
+    if (folder / RUNS_FILE).exists():
+        return stored_run_names(folder)
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink())
 
 
 def _names(runs: list[StoredRun]) -> list[str]:
@@ -138,7 +143,7 @@ def _curves_section(runs: list[ComparedRun], summaries: dict[str, dict]) -> Sect
             figures.append(_runs_figure(curves, name, task))
     remarks = ["Each curve is the mean over a run's rows."]
     if len(runs) > NAMED_RUNS:
-        remarks.append("Dark to light by rank; point at a curve for its name.")
+        remarks.append("Colours fade by rank; point at a curve for its name.")
     return Section("Curves of the runs", figures, " ".join(remarks))
 
 
@@ -160,11 +165,12 @@ def _runs_figure(curves: dict[str, tuple], recorded: str, task: str) -> PlotlyFi
     words = metric_label(recorded, task) + " (%)" * (factor == 100)
     layout = {
         "xaxis": epoch_axis(np.concatenate([epochs for epochs, _ in curves.values()])),
-        "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
+        "yaxis": {"title": words, **(scale := scale_of(np.concatenate(shown)))},
         "showlegend": len(curves) <= NAMED_RUNS,
         "hovermode": "closest",
     }
-    return PlotlyFigure(traces, layout, label=f"{words} of {len(curves)} runs over the epochs")
+    label = f"{words} of {len(curves)} runs over the epochs"
+    return PlotlyFigure(traces, layout, label, cut_off_note(scale))
 
 
 def _colour(n: int, count: int) -> str:
@@ -195,12 +201,14 @@ def _setting_section(summaries: dict[str, dict]) -> Section | None:
             "x": x, "y": mean, "error_y": bars, "mode": "lines+markers",
             "name": elide_middle(name, NAME_CHARACTERS), "line": {"color": series(n)},
         })  # fmt: skip
+    scale = scale_of(factor * np.concatenate([points[:, 1] for points in results.lines.values()]))
     layout = {
         "xaxis": {"title": results.key, **_value_axis(values)},
-        "yaxis": {"title": results.label + " (%)" * is_share},
+        "yaxis": {"title": results.label + " (%)" * is_share, **scale},
         "showlegend": 1 < len(traces) <= NAMED_RUNS,
     }
-    figure = PlotlyFigure(traces, layout, label=f"{results.label} over {results.key}", max_width=760)
+    label = f"{results.label} over {results.key}"
+    figure = PlotlyFigure(traces, layout, label, cut_off_note(scale), max_width=760)
     return Section(f"Results by {results.key}", [figure], "Bars: 95% intervals, of runs with several rows.")
 
 

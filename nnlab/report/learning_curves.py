@@ -6,22 +6,28 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nnlab.errors import UserError
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, bands
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import error_name, is_percentage, metric_words
 from nnlab.report.colours import series
 from nnlab.report.page import Section
 from nnlab.report.parts import PlotlyFigure
-from nnlab.report.run_facts import task_of
+from nnlab.report.run_facts import or_none, task_of
 from nnlab.report.thinning import MOST_EPOCHS
 
 FEW_ROWS = 10  # up to which each row has a line
 FEW_EPOCHS = 12  # up to which each epoch has a dot
 LOG_FROM_RATIO = 20  # the ratio max / min above which the y axis is logarithmic
+# Where values span more decades, some exploded: they are cut off.
+MOST_DECADES, DECADES_ABOVE_MEDIAN = 8, 2
+FEW_DECADES, TICKS_AT_MOST = 3, 7
 SET_COLOURS = {"train": 0, "val": 1}
 SET_NAMES = {"train": "training", "val": "validation"}
 LABELS = {"lr": "learning rate", "grad_norm": "norm of the gradient", "penalty": "penalty"}
 FIRST_QUANTITIES = ("loss", "error")
+THETA_PREFIX = "theta/"  # of the curves of single parameters: theta/hidden1.weight[0,2]
+NAMED_CURVES = 12  # up to which a legend names the curves of a figure
 MARKS = {  # recorded where a schedule did it, after the epoch -> its name and marker
     "lr_lowered": ("lowered", "triangle-down"), "went_back": ("lowered, gone back", "triangle-left"),
 }  # fmt: skip
@@ -30,6 +36,8 @@ MARKS = {  # recorded where a schedule did it, after the epoch -> its name and m
 def curves_section(stored: StoredRun) -> Section:
     """A figure for each quantity; those of training and validation share one."""
     recorded = stored.thinned_curves(MOST_EPOCHS)
+    if not recorded.names:
+        raise UserError("no epoch has ended")
     task, epochs, best = task_of(stored), recorded.epochs(), _best_epoch(stored)
     curves = {
         quantity: {name: recorded.curve(name) for name in names}
@@ -58,28 +66,31 @@ def quantity_figure(
     marks: dict[str, np.ndarray] | None = None,
 ) -> PlotlyFigure:
     """Curves (rows, epochs) by their recorded names, all of one quantity, and the median best epoch; `marks`
-    (rows, epochs) by their names, where there are few rows."""
+    (rows, epochs) by their names, where there are few rows. Single parameters are means over the rows."""
     traces, shown = [], []
     is_share = is_percentage(quantity, task)
-    for name, values in curves.items():
+    for number, (name, values) in enumerate(curves.items()):
         values = 100 * values if is_share else values
-        set_name = name.partition("_")[0]
-        is_of_set = set_name in SET_COLOURS
-        label = SET_NAMES[set_name] if is_of_set else quantity_words(quantity, task)
-        traces += curve_traces(epochs, values, label, SET_COLOURS.get(set_name, 2))
         shown.append(bands(values).mean)
+        set_name = name.partition("_")[0]
+        if name.startswith(THETA_PREFIX):
+            element = {"name": name.removeprefix(quantity), "line": {"color": series(number), "width": 1.2}}
+            traces.append({"x": epochs, "y": shown[-1], "mode": "lines", **element})
+            continue
+        label = SET_NAMES.get(set_name) or quantity_words(quantity, task)
+        traces += curve_traces(epochs, values, label, SET_COLOURS.get(set_name, 2))
         if len(values) <= FEW_ROWS:
             traces += mark_traces(epochs, values, marks or {})
     words = quantity_words(quantity, task) + " (%)" * is_share
     layout = {
         "xaxis": epoch_axis(epochs),
-        "yaxis": {"title": words, **scale_of(np.concatenate(shown))},
+        "yaxis": {"title": words, **(scale := scale_of(np.concatenate(shown)))},
         "hovermode": "x",
-        "showlegend": len(curves) > 1 or bool(marks),
+        "showlegend": 1 < len(curves) <= NAMED_CURVES or bool(marks),
     }
     if best_epoch is not None:
         layout["shapes"] = [epoch_mark(best_epoch)]
-    return PlotlyFigure(traces, layout, label=f"{words} over the epochs")
+    return PlotlyFigure(traces, layout, f"{words} over the epochs", cut_off_note(scale))
 
 
 def curve_traces(epochs: np.ndarray, values: np.ndarray, name: str, colour: int) -> list[dict]:
@@ -115,11 +126,23 @@ def mark_traces(epochs: np.ndarray, values: np.ndarray, marks: dict[str, np.ndar
 
 
 def scale_of(shown: np.ndarray) -> dict:
-    """A logarithmic y axis where values that are drawn differ much."""
+    """The y axis: logarithmic where values that are drawn differ much, and cut off above what explodes."""
     finite = shown[np.isfinite(shown)]
-    if len(finite) and 0 < finite.min() < finite.max() / LOG_FROM_RATIO:
-        return {"type": "log", "dtick": 1 if finite.max() > 1000 * finite.min() else "D2", "tickformat": "~g"}
-    return {}
+    if not len(finite) or not 0 < finite.min() < finite.max() / LOG_FROM_RATIO:
+        return {}
+    low, high = np.log10(finite.min()), np.log10(finite.max())
+    axis = {"type": "log", "tickformat": "~g"}
+    if high - low > MOST_DECADES:
+        high = min(high, np.log10(np.median(finite)) + DECADES_ABOVE_MEDIAN)
+        axis["range"] = [float(low - 0.1), float(high)]
+    decades = high - low
+    # Few decades have ticks at 1, 2 and 5 of each.
+    return axis | {"dtick": int(np.ceil(decades / TICKS_AT_MOST)) if decades > FEW_DECADES else "D2"}
+
+
+def cut_off_note(axis: dict) -> str:
+    """What a `scale_of` leaves out, if anything."""
+    return f"Cut off above {10 ** axis['range'][1]:.3g}." if "range" in axis else ""
 
 
 def epoch_axis(epochs: np.ndarray) -> dict:
@@ -136,7 +159,9 @@ def epoch_mark(epoch: float, style: str = "dot") -> dict:
 
 def quantity_words(quantity: str, task: str) -> str:
     """The words of a recorded quantity, whatever set it is of."""
-    return error_name(task) if quantity == "error" else LABELS.get(quantity) or metric_words(quantity)
+    if quantity == "error":
+        return error_name(task)
+    return LABELS.get(quantity) or metric_words(quantity.removeprefix(THETA_PREFIX))
 
 
 def _quantities(recorded: list[str]) -> dict[str, list[str]]:
@@ -144,15 +169,15 @@ def _quantities(recorded: list[str]) -> dict[str, list[str]]:
     quantities: dict[str, list[str]] = {quantity: [] for quantity in FIRST_QUANTITIES}
     for name in recorded:
         set_name, _, metric = name.partition("_")
-        quantities.setdefault(metric if set_name in SET_COLOURS else name, []).append(name)
+        quantity = metric if set_name in SET_COLOURS else name
+        if name.startswith(THETA_PREFIX):
+            quantity = name.partition("[")[0]  # a figure for each array of parameters
+        quantities.setdefault(quantity, []).append(name)
     return {quantity: names for quantity, names in quantities.items() if names and quantity not in MARKS}
 
 
 def _best_epoch(stored: StoredRun) -> float | None:
-    if not stored.ended or "best_epoch" not in stored.summary:
-        return None
-    median = stored.summary["best_epoch"].get("median")
-    return float(median) if isinstance(median, int | float) else None
+    return or_none(lambda: float(stored.summary["best_epoch"]["median"]))
 
 
 def _constant(curves: Iterable[np.ndarray]) -> float | None:
