@@ -58,7 +58,7 @@ def _draw(runs: list[ShownRun]) -> bytes:
         panel.set_xlabel("examples in a batch", fontsize=9, color=BLACK)
         panel.set_ylabel(label, fontsize=9, color=BLACK)
         style_axes(panel)
-        _logarithmic(panel, [*noise.noise, *sizes])
+        _logarithmic(panel, [*noise.noise, *sizes, noise.examples])
     panels.legend(figure, _handles(runs), _note(measured, noise))
     return render_png(figure)
 
