@@ -160,6 +160,14 @@ def test_what_a_section_lacks_is_a_sentence_and_costs_no_other(name, lost, folde
     assert len(re.findall("Not here", text)) < len(re.findall("<h2", (copy / "report.html").read_text()))
 
 
+def test_a_run_of_which_no_epoch_has_ended_says_so(folders, tmp_path):
+    copy = shutil.copytree(folders["run"], tmp_path / "job")
+    for name in ("summary.json", "metrics.jsonl", "model.safetensors"):
+        (copy / name).unlink()
+    code, _, err = nnlab("report", copy)
+    assert code == 2 and "no epoch has ended; to go on with it, nnlab train resume=" in err
+
+
 def test_no_text_of_a_folder_is_markup(folders, tmp_path):
     copy = shutil.copytree(folders["run"], tmp_path / "run")
     for name in ("summary.json", "spec.json", "command.txt", "config.yaml", "test_predictions.csv"):

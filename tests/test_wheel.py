@@ -38,6 +38,10 @@ def test_the_wheel_holds_every_yaml(site):
     assert shipped
 
 
+def test_the_wheel_holds_the_parts_of_a_report(site):
+    assert {"page.css", "page.js"} <= {file.name for file in (site / "nnlab/report").iterdir()}
+
+
 def test_the_wheel_trains_in_another_folder(site, tmp_path):
     process = nnlab(site, tmp_path, "train", "epochs=2")
     assert process.returncode == 0, process.stderr

@@ -7,6 +7,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
+from nnlab.data.spec import SPEC_FILE
 from nnlab.errors import UserError, list_names, nearest
 from nnlab.records.multirun_file import RUNS_FILE
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
@@ -64,6 +65,8 @@ def find_job(path: str | os.PathLike) -> tuple[str, Path]:
     checks = [f"'{file.parent}'" for file in islice(sorted(folder.glob(f"*/{CHECK_FILE}")), FOLDERS_SEARCHED)]
     if checks:
         raise UserError(f"'{path}' is a folder of checks: say which one, {list_names(checks, RUNS_LISTED)}")
+    if os.path.lexists(folder / SPEC_FILE):
+        raise UserError(f"'{path}': the run has nothing to report yet: no epoch has ended{_resume(folder)}")
     raise UserError(f"'{path}' is not the folder of a run, a sweep or a check{_runs_here()}")
 
 
