@@ -266,6 +266,11 @@ WRONG = {
     "expected an array of numbers": lambda: Alone("tanh").fprop([["a", "b"]]),
     "bprop of One() gives one value: expected a tuple of a gradient for each": lambda: stepped(One(), X, X),
     "bprop of Flat() gives dx (1, 5): expected (1, 4, 5)": lambda: stepped(Flat(), X, X),
+    "Subtract() is given 1 inputs, and its fprop reads a, b": lambda: Alone("subtract").fprop(X),
+    "Tanh() is given 2 inputs, and its fprop reads x": lambda: Alone(Tanh).fprop(X, X),
+    "is given 1 inputs, and its fprop reads z, t": lambda: Alone(CrossEntropy()).fprop(X),
+    "CrossEntropy compares z (4,) with t (2,)": lambda: Alone(CrossEntropy()).fprop(X, X[:2]),
+    "BatchNorm() needs 2 examples or more, and is given 1": lambda: Alone(BatchNorm).fprop(X[:, :1]),
     "expected a tensor (1, 4, 5)": lambda: stepped(Numpy(), X),
 }  # fmt: skip
 
@@ -282,6 +287,10 @@ def stepped(box, x, dy=None):
 def test_what_does_not_go_together_is_one_sentence(sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
         WRONG[sentence]()
+
+
+def test_at_kinks_alone_nothing_is_known():
+    assert "6 at kinks left out, all of dx: nothing is known" in str(Alone("relu").check(np.zeros((3, 2))))
 
 
 def test_squared_error_of_one_output():

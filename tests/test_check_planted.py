@@ -57,7 +57,7 @@ def test_the_sentence_says_that_it_is_the_sign():
     verdict = checked(IRIS, plant="tanh1")
     assert verdict.worst.found.startswith("tanh1: dx is wrong, minus the right one: off by ")
     assert "spoils hidden1.bias, hidden1.weight" in verdict.worst.found
-    assert verdict.worst.advice.startswith("found: plant=tanh1 turned the sign")
+    assert verdict.worst.advice.startswith("found: plant=tanh1 turned the sign of its gradient;")
 
 
 def test_the_job_itself_has_no_wrong_sign():

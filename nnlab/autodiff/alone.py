@@ -225,6 +225,10 @@ class GradientCheck:
         worst = max((c.error for c in self.comparisons), default=0.0)
         kinks = sum(c.kinks for c in self.comparisons)
         left_out = f"; {kinks} at kinks left out" if kinks else ""
+        if only_kinks := [
+            c.gradient_name for c in self.comparisons if c.kinks and c.kinks == c.compared_count
+        ]:
+            left_out += f", all of {', '.join(only_kinks)}: nothing is known of those"
         return f"{names}: within {worst:.0e} of differences (limit {DIFFERENCE_TOLERANCE:g}){left_out}"
 
     __repr__ = __str__
@@ -254,6 +258,8 @@ def _as_tensor(value) -> torch.Tensor:
     try:
         if isinstance(value, torch.Tensor):
             return value.detach().cpu()
+        if np.iscomplexobj(value):
+            raise TypeError
         return torch.from_numpy(np.array(value, np.float32 if _is_float32(value) else np.float64))
     except (TypeError, ValueError) as e:
         raise UserError(f"{short_repr(value)}: expected an array of numbers") from e

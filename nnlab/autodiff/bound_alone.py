@@ -27,7 +27,7 @@ class BoundAlone:
     def __init__(self, box: Box, inputs: list[torch.Tensor], values: dict, seed: int):
         self.box, self.seed, self.inputs = box, seed, inputs
         self.shapes, self.batch = [tuple(v.shape[1:-1]) for v in inputs], inputs[0].shape[-1]
-        leaves, rates = box.leaves(*self.shapes), _rate_names(box)
+        leaves, rates = _leaves(box, self.shapes, self.batch), _rate_names(box)
         _refuse_unknown(box, values, [*leaves, *rates])
         self.template = torch.empty(0, dtype=inputs[0].dtype)
         self.parameters = {name for name, leaf in leaves.items() if isinstance(leaf, Parameter)}
@@ -145,6 +145,26 @@ class BoundAlone:
         std = max(leaf.fan_in, 1) ** -0.5 if leaf.kind == "weight" else 0.0
         mean, std = leaf.start or (0.0, std)
         return mean + std * stream(self.seed, "alone", name).standard_normal(leaf.shape)
+
+
+def _leaves(box: Box, shapes: list[tuple[int, ...]], batch: int) -> dict[str, Parameter | Buffer]:
+    """The leaves of the box. Raises `UserError` if it reads another number of inputs, or more examples."""
+    try:
+        for method, arguments in (
+            (box.leaves, shapes),
+            (box.output_shape, shapes),
+            (box.settle, [0, *shapes]),
+        ):
+            inspect.signature(method).bind(*arguments)
+        leaves = box.leaves(*shapes)
+        inspect.signature(box.fprop).bind(0, *shapes, *leaves)
+    except TypeError as e:
+        reads = ", ".join([*inspect.signature(box.fprop).parameters][1:])
+        raise UserError(f"{box} is given {len(shapes)} inputs, and its fprop reads {reads}") from e
+    least = box.least_batch(*shapes)
+    if batch < least:
+        raise UserError(f"{box} needs {least} examples or more, and is given {batch}")
+    return leaves
 
 
 def _rate_names(box: Box) -> list[str]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from nnlab.autodiff.box import Box
+from nnlab.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class LossBox(Box):
         return None if of_loss is None else lambda ctx, z, t: of_loss(z, t)
 
     def output_shape(self, z, t):
+        if (self.loss.outputs(t[0]), *t[1:]) != z:
+            raise UserError(
+                f"{self} compares z {z} with t {t}: expected as many numbers of an example in each"
+            )
         return ()
 
     def fprop(self, ctx, z, t):

@@ -94,7 +94,9 @@ def _finding(
 def finding_of_planted(name: str, finding: Finding, boxes: list[GradientComparison]) -> Finding:
     """The same finding, which says that the fault was planted; a failure too if it was not found."""
     if any(c.wrong for c in boxes if c.box == name):
-        advice = f"found: plant={name} turned the sign of this box's gradient; without plant= it is right"
+        advice = (
+            f"found: plant={name} turned the sign of its gradient; without plant the job's own are checked"
+        )
         return replace(finding, advice=advice)
     sentence = f"the sign that plant={name} turned was not found: at this point the gradient of {name} is 0"
     return Finding("fail", 1, 0, sentence, "take another box", "gradient")
