@@ -65,10 +65,15 @@ def fewer_values(settings: dict) -> list[str]:
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_its_pictures_can_be_drawn(name, tmp_path, monkeypatch, capsys):
-    """After two epochs of a few of its runs."""
+    """After two epochs of a few of its runs, on a few examples."""
     monkeypatch.chdir(tmp_path)
     settings = EXPERIMENTS[name]
-    words = ["epochs=2", f"seeds={min(2, settings.get('seeds', 1))}", *fewer_values(settings)]
+    words = [
+        "epochs=2",
+        "data.limit=120",
+        f"seeds={min(2, settings.get('seeds', 1))}",
+        *fewer_values(settings),
+    ]
     assert main(["train", f"experiment=lecture/{name}", *words, "hydra.run.dir=out"]) == 0
     printed = capsys.readouterr()
     assert "no picture" not in printed.err, printed.err
