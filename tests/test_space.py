@@ -374,3 +374,10 @@ def test_a_refined_grid_of_a_key_that_only_some_trials_have():
 def test_nothing_to_refine():
     with pytest.raises(UserError, match="nothing to refine"):
         refine_space(Space({"a": A}), [], (1,), grid=False)
+
+
+def test_points_are_a_grids_alone():
+    """A sampler that draws takes any number of an interval, whatever points a grid would have on it."""
+    space = Space({"lr": Interval(0.1, 1.0, laid=4), "n": Interval(1, 9, whole=True, laid=3)})
+    assert space.count() == 12 and space.without_points().count() is None
+    assert Space({"n": Interval(1, 9, whole=True, laid=3)}).without_points().count() == 9

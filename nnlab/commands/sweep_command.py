@@ -32,23 +32,32 @@ from nnlab.training.results import Record
 def run(request: SweepRequest) -> int:
     """Search, or show the plan; returns 1 if no trial was trained to its end."""
     with ExitStack() as until_the_end:
-        renderer = None
-        if request.settings["report"] and not request.settings["plan"]:
-            renderer = until_the_end.enter_context(ReportRenderer())  # imports plotly in the background
+        renderer = report_renderer(request, until_the_end)
         job = prepare_sweep(request)
         print_advice("sweep", request.definition.trials.notes())
         freeze_imports()
         if request.settings["plan"]:
-            screen = Terminal()
-            for line in sweep_screen.plan(job):
-                screen.line(line)
+            show_plan(job)
             return 0
         return search(job, renderer)
 
 
-def search(job: PreparedSweep, renderer: ReportRenderer | None) -> int:
+def report_renderer(request: SweepRequest, until_the_end: ExitStack) -> ReportRenderer | None:
+    """What renders the report, if there is to be one; it imports plotly in the background."""
+    if request.settings["report"] and not request.settings["plan"]:
+        return until_the_end.enter_context(ReportRenderer())
+    return None
+
+
+def show_plan(job: PreparedSweep) -> None:
+    screen = Terminal()
+    for line in sweep_screen.plan(job):
+        screen.line(line)
+
+
+def search(job: PreparedSweep, renderer: ReportRenderer | None, new_folder: Path | None = None) -> int:
     """Train the trials, then the winner, in a new folder or that of the resumed sweep."""
-    path = job.request.resume_folder or make_run_folder(job.request.definition.run)
+    path = new_folder or job.request.resume_folder or make_run_folder(job.request.definition.run)
     with early_end.reporting_what_is_saved(lambda: _describe_saved(path, job)), SweepFolder(path) as folder:
         try:
             return _search(job, SweepWriter(folder, job), renderer)

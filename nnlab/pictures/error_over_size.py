@@ -28,6 +28,7 @@ from nnlab.records.text_columns import elide_middle
 SET_STYLES = CURVE_STYLES | {"test": ("test", "#009E73", (0, (1, 1.1)))}
 MOST_LINES, NAME_CHARACTERS, LABEL_CHARACTERS = 6, 34, 30
 RING = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2, "linestyle": ""}
+THRESHOLD = {"linewidth": 1.0, "linestyle": (0, (1, 2))}
 TICK_GAP = 0.15  # least distance of two ticks, as a share of the axis
 DENSE_BELOW = 1000  # ratio of the largest size to the least, up to which ticks stand at 1, 2 and 5
 
@@ -66,9 +67,8 @@ def _draw(size: Size, parameter_counts: list[int], summaries: list[dict]) -> byt
         if size.key != PARAMETERS:
             _parameter_axis(axes, size, parameter_counts)
     left.set_ylim(bottom=0)
-    if share:
-        _mark_interpolation(left, size, lines, summaries)
-    _legend(figure, sets, lines)
+    thresholds = _mark_interpolation(left, size, lines, summaries) if share else []
+    _legend(figure, sets, lines, thresholds)
     note = _note(summaries, len(all_lines) - len(lines))
     figure.text(0.985, 0.015, note, fontsize=7.5, color=GREY, va="bottom", ha="right")
     return render_png(figure)
@@ -160,9 +160,10 @@ def _parameter_axis(axes, size: Size, counts: list[int]) -> None:
     top.set_xlabel("parameters", fontsize=7.5, color=GREY, labelpad=2)
 
 
-def _mark_interpolation(axes, size: Size, lines: list[str], summaries: list[dict]) -> None:
-    """Mark where the training set begins to be learnt by heart."""
+def _mark_interpolation(axes, size: Size, lines: list[str], summaries: list[dict]) -> list[float]:
+    """Mark the sizes from which on the training set is learnt by heart, and return them."""
     errors = [summary["metrics"].get("train_error", {}).get("mean") for summary in summaries]
+    thresholds = []
     for line, colour in zip(lines, _line_colours(lines), strict=True):
         of_line = {
             x: error
@@ -170,16 +171,13 @@ def _mark_interpolation(axes, size: Size, lines: list[str], summaries: list[dict
             if name == line and error is not None
         }
         threshold = interpolation_threshold(of_line)
-        if threshold is None:
-            continue
-        axes.axvline(threshold, color=colour or GREY, linewidth=0.9, linestyle=":", zorder=1)
-        axes.annotate(
-            f"training error 0% from {threshold:g}", (threshold, 0), (3, 4), textcoords="offset points",
-            xycoords=("data", "axes fraction"), rotation=90, fontsize=7.5, color=colour or GREY, va="bottom",
-        )  # fmt: skip
+        if threshold is not None:
+            axes.axvline(threshold, color=colour or GREY, **THRESHOLD)
+            thresholds.append(threshold)
+    return sorted(set(thresholds))
 
 
-def _legend(figure, sets: list[str], lines: list[str]) -> None:
+def _legend(figure, sets: list[str], lines: list[str], thresholds: list[float]) -> None:
     """The sets by their dashes, and in a second row the settings by their colours."""
     several = len(lines) > 1
     handles = []
@@ -187,9 +185,12 @@ def _legend(figure, sets: list[str], lines: list[str]) -> None:
         name, colour, dash = SET_STYLES[set_name]
         handles.append(Line2D([], [], color=BLACK if several else colour, linestyle=dash, label=name))
     if "val" in sets:
-        handles.append(
-            Line2D([], [], color=GREY if several else SET_STYLES["val"][1], label="least validation", **RING)
-        )
+        colour = GREY if several else SET_STYLES["val"][1]
+        handles.append(Line2D([], [], color=colour, label="least validation", **RING))
+    if thresholds:
+        where = ", ".join(f"{threshold:g}" for threshold in thresholds)
+        label = f"training error 0% from {where} on"
+        handles.append(Line2D([], [], color=GREY, label=label, **THRESHOLD))
     style = {"frameon": False, "fontsize": 8, "labelcolor": BLACK, "loc": "upper left", "handlelength": 2.4}
     figure.legend(handles=handles, ncols=len(handles), bbox_to_anchor=(0.055, 1.0), **style)
     if several:

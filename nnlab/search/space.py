@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from nnlab.arguments import typed
 from nnlab.errors import UserError, nearest
-from nnlab.search.domains import MAX_CELLS, Domain, Steps
+from nnlab.search.domains import MAX_CELLS, Domain, Interval, Steps
 
 
 @typed
@@ -79,6 +79,13 @@ class Space:
                 return None
             total += math.prod(map(len, axes))
         return total
+
+    def without_points(self) -> Space:
+        """The space as it is for samplers that draw: points laid on an interval are a grid's alone."""
+        drawn = {
+            key: replace(d, laid=None) if isinstance(d, Interval) else d for key, d in self.domains.items()
+        }
+        return replace(self, domains=drawn)
 
     @typed
     def cells(self, points: int | None = None) -> Iterator[dict]:

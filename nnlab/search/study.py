@@ -55,7 +55,8 @@ class Chooser:
         self._asked_trials: dict[int, optuna.Trial] = {}  # by number
         self._cells = sampler.trials_of(space)
         self._cells_listed: list[dict] = []
-        self._cell_count = space.count() if distinct else None
+        self._drawn = space.without_points()
+        self._cell_count = self._drawn.count() if distinct else None
 
     def ask(self, number: int) -> dict | None:
         """The parameters of trial `number`, key -> label; None if the space has no further one."""
@@ -151,7 +152,7 @@ class Chooser:
         """New trials, in random order."""
         enumerable = self._cell_count is not None and self._cell_count <= MAX_CELLS_ENUMERATED
         if enumerable:
-            unseen = [cell for cell in self.space.cells() if trial_key(cell) not in self.seen]
+            unseen = [cell for cell in self._drawn.cells() if trial_key(cell) not in self.seen]
             while unseen:
                 yield unseen.pop(generator.integers(len(unseen)))
         while not enumerable:

@@ -199,7 +199,7 @@ class Sweep:
         sampler = self.search.sampler
         if sampler.enumerates:
             return sampler.count(self.space)
-        return self.space.count() if self.search.distinct else None
+        return self.space.without_points().count() if self.search.distinct else None
 
     def _requested_trials(self) -> int:
         """How many trials were requested; by default all cells of a grid."""
