@@ -11,7 +11,7 @@ import pytest
 
 from nnlab import cli
 from nnlab.catalogue import RUN_COMMANDS, Catalogue
-from nnlab.commands import multirun, sweep_definition
+from nnlab.commands import compared_samplers, multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.experiment import Experiment
@@ -99,9 +99,11 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
         return
     request, _ = parse_command_line(command, arguments)
     if command == "sweep":
-        read = sweep_definition.read(request)
-        runs, wanted, there = [read.run], read.run.settings["trials"], read.trials.space.count()
-        assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
+        reads = [sweep_definition.read(each) for each in compared_samplers.split(request).values()]
+        runs = [read.run for read in reads]
+        for read in reads:
+            wanted, there = read.run.settings["trials"], read.trials.space.count()
+            assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
     else:
         runs = multirun.composed_runs(request)
     for run in runs:

@@ -29,7 +29,7 @@ def sections() -> list[str]:
 
 
 def section_of(name: str) -> str:
-    command = re.compile(rf"^    nnlab train experiment=lecture/{name}( |$)", re.MULTILINE)
+    command = re.compile(rf"^    nnlab (?:train|sweep) experiment=lecture/{name}( |$)", re.MULTILINE)
     (section,) = [section for section in sections() if command.search(section)] or [""]
     return section
 

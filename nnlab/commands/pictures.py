@@ -63,7 +63,7 @@ def show_pictures(
     if not any(shown.pictures for shown in wanted.values()) and any(captions):
         drawn = {file: folder / file for file in USUAL_PICTURES if (folder / file).is_file()}
     if drawn:
-        _say([*drawn.values()], captions, Terminal())
+        say_pictures([*drawn.values()], captions, Terminal())
 
 
 def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | None) -> Path:
@@ -84,7 +84,7 @@ def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | 
     return file
 
 
-def _say(drawn: list[Path], captions: list[str], terminal: Terminal) -> None:
+def say_pictures(drawn: list[Path], captions: list[str], terminal: Terminal) -> None:
     """Print where the pictures are, and what to look at."""
     captions = [visible(" ".join(caption.split())) for caption in captions]
     lines = [line for file in drawn for line in labelled_lines("picture", file)]

@@ -12,6 +12,7 @@ from pathlib import Path
 from nnlab.commands import folders, sweep_command, sweep_definition
 from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.messages import print_advice
+from nnlab.commands.pictures import say_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
@@ -32,7 +33,7 @@ def run(requests: dict[str, SweepRequest], line: CommandLine) -> int:
     end."""
     with ExitStack() as until_the_end:
         renderers = [sweep_command.report_renderer(request, until_the_end) for request in requests.values()]
-        jobs = {sampler: prepare_sweep(request) for sampler, request in requests.items()}
+        jobs = {s: replace(prepare_sweep(request), captioned=False) for s, request in requests.items()}
         first = next(iter(requests.values()))
         print_advice("sweep", first.definition.trials.notes())
         freeze_imports()
@@ -57,10 +58,12 @@ def _make_folder(request: SweepRequest, line: CommandLine) -> Path:
 
 
 def _conclude(jobs: dict[str, PreparedSweep], folder: Path) -> None:
-    """Print what each sampler found, and draw all trials."""
+    """Print what each sampler found, and where the picture of all trials is."""
     terminal = Terminal()
-    for text in [*_table(jobs, folder), "", *_picture(jobs, folder), *labelled_lines("all sweeps", folder)]:
+    for text in ["", *_table(jobs, folder), "", *labelled_lines("all sweeps", folder)]:
         terminal.line(text)
+    caption = next(iter(jobs.values())).request.settings["caption"]
+    say_pictures([_draw(jobs, folder)], [caption], terminal)
 
 
 def _table(jobs: dict[str, PreparedSweep], folder: Path) -> list[str]:
@@ -80,13 +83,13 @@ def _table(jobs: dict[str, PreparedSweep], folder: Path) -> list[str]:
     return table(["sampler", "trials", metric_label(objective, task), "of trial", test], rows, left=1)
 
 
-def _picture(jobs: dict[str, PreparedSweep], folder: Path) -> list[str]:
+def _draw(jobs: dict[str, PreparedSweep], folder: Path) -> Path:
+    """Draw all trials; the file."""
     from nnlab.pictures import search  # imports matplotlib
 
     sweep = next(iter(jobs.values())).sweep
     searches = [search.Searched(sampler, job.sweep.trials) for sampler, job in jobs.items()]
     objective = metric_label(sweep.search.objectives[0], next(iter(jobs.values())).task)
-    png = search.draw(searches, sweep.space, objective, sweep.search.signs[0])
     with atomic_write(folder / PICTURE_FILE) as file:
-        file.write_bytes(png)
-    return labelled_lines("picture", folder / PICTURE_FILE)
+        file.write_bytes(search.draw(searches, sweep.space, objective, sweep.search.signs[0]))
+    return folder / PICTURE_FILE

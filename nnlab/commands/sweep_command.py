@@ -124,6 +124,7 @@ def _finish(
     console.close([*results, *sweep_screen.file_lines(writer.path, renderer is not None, no_report)])
     if winner:
         settings = job.request.definition.trials.settings(winner.trial.params)
+        settings |= {} if job.captioned else {"caption": ""}
         best = writer.path / BEST_FOLDER
         show_pictures("sweep", {"": (best, settings)}, best, job.sweep.cache)
     return winner

@@ -26,11 +26,12 @@ from nnlab.records.run_summaries import task_name
 from nnlab.records.text_columns import elide_middle
 
 SET_STYLES = CURVE_STYLES | {"test": ("test", "#009E73", (0, (1, 1.1)))}
-MOST_LINES, NAME_CHARACTERS, LABEL_CHARACTERS = 6, 34, 30
+MOST_LINES = 6
+NAME_CHARACTERS, LABEL_CHARACTERS = 102, 30  # of all lines' names together; of a line of an axis's label
 RING = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2, "linestyle": ""}
 THRESHOLD = {"linewidth": 1.0, "linestyle": (0, (1, 2))}
 TICK_GAP = 0.15  # least distance of two ticks, as a share of the axis
-DENSE_BELOW = 1000  # ratio of the largest size to the least, up to which ticks stand at 1, 2 and 5
+LOG_FROM, DENSE_BELOW = 10, 1000  # ratios of the largest size to the least: sizes are doubled, as a rule
 
 
 class ErrorOverSize(Picture):
@@ -80,7 +81,7 @@ def _axes(axes, size: Size, label: str) -> None:
         textwrap.fill(visible(label), LABEL_CHARACTERS), fontsize=9, color=BLACK, parse_math=False
     )
     style_axes(axes)
-    scale_x_axis(axes, np.array(size.numbers), DENSE_BELOW)
+    scale_x_axis(axes, np.array(size.numbers), LOG_FROM, DENSE_BELOW)
 
 
 def _errors(summary: dict, task: str) -> dict[str, dict]:
@@ -194,7 +195,8 @@ def _legend(figure, sets: list[str], lines: list[str], thresholds: list[float]) 
     style = {"frameon": False, "fontsize": 8, "labelcolor": BLACK, "loc": "upper left", "handlelength": 2.4}
     figure.legend(handles=handles, ncols=len(handles), bbox_to_anchor=(0.055, 1.0), **style)
     if several:
-        names = [elide_middle(visible(line), NAME_CHARACTERS).replace("$", r"\$") for line in lines]
+        longest = NAME_CHARACTERS // len(lines)
+        names = [elide_middle(visible(line), longest).replace("$", r"\$") for line in lines]
         colours = _line_colours(lines)
         named = [Line2D([], [], color=c, label=name) for c, name in zip(colours, names, strict=True)]
         figure.legend(handles=named, ncols=len(named), bbox_to_anchor=(0.055, 0.945), **style)

@@ -221,11 +221,13 @@ def scale_y_axis(axes, shown: np.ndarray) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
-def scale_x_axis(axes, numbers: np.ndarray, dense_below: float = 100) -> None:
-    """A logarithmic axis if the numbers are positive and the largest is LOG_FROM_RATIO times the least; with
-    three ticks in each decade if that ratio is below `dense_below`."""
+def scale_x_axis(
+    axes, numbers: np.ndarray, log_from: float = LOG_FROM_RATIO, dense_below: float = 100
+) -> None:
+    """A logarithmic axis if the numbers are positive and the largest is more than `log_from` times the least;
+    with three ticks in each decade if that ratio is below `dense_below`."""
     low, high = numbers.min(), numbers.max()
-    if low <= 0 or high <= LOG_FROM_RATIO * low:
+    if low <= 0 or high <= log_from * low:
         return
     ticks = (1, 2, 5) if high < dense_below * low else (1,)  # in each decade
     axes.set_xscale("log")

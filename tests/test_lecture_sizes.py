@@ -1,0 +1,60 @@
+"""The lecture's experiments on model selection show the effects that their files describe."""
+
+import csv
+from statistics import median
+
+import pytest
+from processes import forked
+
+from nnlab.records.stored_run import StoredRun
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The trials of each sampler in lecture/search, of one seed."""
+    folder = tmp_path_factory.mktemp("searched")
+    words = ["experiment=lecture/search", "space=rate_and_penalty", "sampler=grid,random,gp"]
+    done = forked(folder, "sweep", *words, "seeds=1", "report=false", "hydra.run.dir=all")
+    assert done.returncode == 0, done.stderr
+    files = {sampler: folder / "all" / sampler / "trials.csv" for sampler in ("grid", "random", "gp")}
+    return {sampler: list(csv.DictReader(file.read_text().splitlines())) for sampler, file in files.items()}
+
+
+def test_a_grid_tries_few_learning_rates_and_random_search_many(searched):
+    rates = {sampler: {row["optimizer.lr"] for row in rows} for sampler, rows in searched.items()}
+    assert {sampler: len(rows) for sampler, rows in searched.items()} == {"grid": 64, "random": 64, "gp": 64}
+    assert (len(rates["grid"]), len(rates["random"])) == (8, 64)
+
+
+def test_bayesian_search_begins_at_random_and_then_stays_where_the_loss_is_low(searched):
+    assert searched["gp"][:16] == searched["random"][:16]
+    later = {s: median(float(row["val_loss"]) for row in rows[16:]) for s, rows in searched.items()}
+    assert later["gp"] < 0.8 * later["random"]
+    best = {s: min(float(row["val_loss"]) for row in rows) for s, rows in searched.items()}
+    assert max(best["gp"], best["random"]) < best["grid"]
+
+
+def means(folder, name):
+    """Width -> the mean of a metric."""
+    runs = [StoredRun(file.parent) for file in folder.glob("*/summary.json")]
+    return {run.settings["model"]["hidden"][0]: run.summary["metrics"][name]["mean"] for run in runs}
+
+
+def test_a_middling_size_is_best_on_new_examples(tmp_path):
+    words = ["experiment=lecture/model_size", "model.hidden=[1],[4],[16]", "seeds=2", "epochs=1200"]
+    done = forked(tmp_path, "train", *words, "hydra.run.dir=runs")
+    assert done.returncode == 0, done.stderr
+    train, test = (means(tmp_path / "runs", f"{name}") for name in ("train_error", "test_rmse"))
+    assert train[1] > train[4] > train[16]
+    assert test[1] > 1.2 * test[4] and test[16] > 1.03 * test[4]
+
+
+def test_past_the_interpolation_threshold_wider_is_better(tmp_path):
+    """A tenth of the examples, which 20 units just learn by heart: the second descent begins there."""
+    words = ["experiment=lecture/double_descent", "data.label_noise=0.135", "seeds=2", "epochs=200"]
+    shorter = ["data.n=1600", "batch_size=100", "model.hidden=[4,4],[20,20],[100,100]"]
+    done = forked(tmp_path, "train", *words, *shorter, "hydra.run.dir=runs")
+    assert done.returncode == 0, done.stderr
+    train, test = (means(tmp_path / "runs", name) for name in ("train_error", "test_error"))
+    assert train[4] > 0.4 and train[20] < 0.02 and train[100] == 0
+    assert test[20] > test[100] + 0.03
