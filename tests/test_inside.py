@@ -23,6 +23,7 @@ from nnlab.prediction.loading import load_first
 from nnlab.prediction.mistakes import class_numbers, places_in, test_predictions
 from nnlab.prediction.training_data import TrainingData
 from nnlab.report import pixels
+from nnlab.report.first_layer import merged_weights
 from nnlab.report.inside import inside_sections
 from nnlab.report.page import render_page
 from nnlab.report.parts import Image as ImagePart
@@ -422,3 +423,15 @@ def test_tiles_stand_line_after_line():
     assert canvas.shape == (5, 11, 4)
     assert canvas[0, [0, 4, 8], 0].tolist() == [1, 2, 3] and canvas[3, [0, 4, 8], 0].tolist() == [4, 5, 0]
     assert not canvas[2].any() and not canvas[:, 3].any()
+
+
+def test_weights_of_large_images_are_merged():
+    weights = np.random.default_rng(0).normal(size=(2, 3, 150, 100))
+    merged, side = merged_weights(weights, 64)
+    assert side == 3 and merged.shape == (2, 3, 50, 34)
+    np.testing.assert_allclose(merged[1, 2, 49, 32], weights[1, 2, 147:150, 96:99].mean())
+    np.testing.assert_allclose(merged[1, 2, 49, 33], weights[1, 2, 147:150, 99:].mean())  # what is left
+    long, side = merged_weights(weights.reshape(2, 3, 1, -1), 450)
+    assert side == 34 and long.shape == (2, 3, 1, 442)
+    same, side = merged_weights(weights[..., :64, :64], 64)
+    assert side == 1 and (same == weights[..., :64, :64]).all()

@@ -14,7 +14,9 @@ from nnlab.report.trained_run import TrainedRun
 HEADING = "Weights of the first layer"
 UNITS_SHOWN, INPUTS_SHOWN = 64, 40
 TILE_PIXELS = 52  # on the screen, about
+LARGEST_TILE = 64  # pixels along a side of a unit's image; weights of larger images are merged
 LINE_PIXELS = 900  # of a line of tiles, at most
+LONGEST_SIGNAL = 450  # pixels; likewise
 SIGNAL_PIXELS = 8  # along a side of a weight on a signal, at most
 SHOWN_SHARE = 0.998  # of weights that the scale of colours reaches; larger ones have its end
 
@@ -38,32 +40,50 @@ def pictures(layer: FirstLayer) -> list:
     count, of_what = len(layer.weights), "kernels" if layer.kernels else "units"
     norms = np.linalg.norm(layer.weights.reshape(count, -1), axis=1)
     shown = np.sort(np.argsort(-norms, kind="stable")[:UNITS_SHOWN])
-    weights = layer.weights[shown]
-    limit = float(np.quantile(abs(weights), SHOWN_SHARE)) or float(abs(weights).max())
     chosen = f"all {count} {of_what}"
     if len(shown) < count:
         chosen = f"the {len(shown)} of {count:,} {of_what} with the largest norm"
+    weights, drawn = layer.weights[shown], tiles_image
+    if len(layer.shape) == 2 or layer.shape[1] == 1:
+        weights, drawn = weights.reshape(len(shown), layer.shape[0], 1, -1), signals_image
+    weights, merged = merged_weights(weights, LARGEST_TILE if drawn is tiles_image else LONGEST_SIGNAL)
+    limit = float(np.quantile(abs(weights), SHOWN_SHARE)) or float(abs(weights).max())
     words = f"{layer.name}, {chosen}. Orange: above 0, blue: below 0, the same scale for all, "
     words += f"from -{limit:.2g} to {limit:.2g}."
-    if len(layer.shape) == 2 or layer.shape[1] == 1:
-        return [Text(words), signals_image(layer, weights, limit)]
-    channels = layer.shape[0]
-    if channels > 1:
-        words += f" The {channels} channels of a unit stand side by side."
+    if layer.shape[0] > 1:
+        words += f" The {layer.shape[0]} channels of a unit stand side by side."
+    if merged > 1:
+        words += f" A pixel is the mean of {merged} neighbours along each side."
+    label = f"the weights of {len(shown)} {of_what} of {layer.name} as images"
+    return [Text(words), drawn(weights, limit, label)]
+
+
+def merged_weights(weights: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """Weights (units, C, h, w) of large images as the means of squares, so that no side has more than `most`,
+    and the side of these squares."""
+    side = -(-max(weights.shape[2:]) // most)
+    for axis in (2, 3):
+        size = weights.shape[axis]
+        groups = np.arange(0, size, min(side, size))
+        counts = np.diff([*groups, size])
+        sums = np.add.reduceat(weights, groups, axis=axis)
+        weights = sums / counts.reshape(-1, *(1,) * (3 - axis))
+    return weights, side
+
+
+def tiles_image(weights: np.ndarray, limit: float, label: str) -> Image:
+    """Weights (units, C, h, w) as a picture for each unit, its channels side by side."""
     tiles = diverging(np.concatenate([*np.moveaxis(weights, 1, 0)], axis=2), limit)
-    scale = max(1, round(TILE_PIXELS / max(layer.shape[1], 1)))
+    scale = max(1, round(TILE_PIXELS / tiles.shape[1]))
     columns = max(1, min(16, LINE_PIXELS // (scale * (tiles.shape[2] + 1))))
     pixels = tiled(tiles, columns)
-    label = f"the weights of {len(shown)} {of_what} of {layer.name} as images"
-    image = Image(png_of(pixels), label, pixelated=True, width=scale * pixels.shape[1])
-    return [Text(words), image]
+    return Image(png_of(pixels), label, pixelated=True, width=scale * pixels.shape[1])
 
 
-def signals_image(layer: FirstLayer, weights: np.ndarray, limit: float) -> Image:
-    """A line of pixels for each unit, from the first to the last position; channels side by side."""
+def signals_image(weights: np.ndarray, limit: float, label: str) -> Image:
+    """Weights (units, C, 1, length) as a line of pixels for each unit, its channels side by side."""
     pixels = diverging(weights.reshape(len(weights), -1), limit)
     scale = max(1, min(SIGNAL_PIXELS, LINE_PIXELS // pixels.shape[1]))
-    label = f"the weights of {len(weights)} units of {layer.name}, a line of pixels each"
     caption = "A unit each line, from the first position of the signal to the last."
     return Image(png_of(pixels), label, caption, pixelated=True, width=scale * pixels.shape[1])
 

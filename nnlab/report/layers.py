@@ -106,7 +106,8 @@ def quantity_figure(quantity: str, measurements: dict[str, dict]) -> PlotlyFigur
         })  # fmt: skip
     scale = scale_of(np.array(values, float)) or {"rangemode": "tozero"}
     layout = {
-        "yaxis": {"title": LAYER_QUANTITIES[quantity], **scale}, "xaxis": {"type": "category"},
+        "yaxis": {"title": LAYER_QUANTITIES[quantity], "exponentformat": "power", **scale},
+        "xaxis": {"type": "category"},
         "showlegend": len(traces) > 1,
     }  # fmt: skip
     label = f"{LAYER_QUANTITIES[quantity]} by layer"

@@ -26,7 +26,7 @@ from nnlab.untrusted import plain_file, unlinked_file
 GENERATOR = '<meta name="generator" content="nnlab report">'  # by which a page of nnlab's is known
 OLD_BEGINNING = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'  # of a sweep's page
 HEAD_BYTES = 4096  # in which a page says who wrote it
-NARROWEST_CAPTION = 112  # pixels
+NARROWEST_CAPTION = 128  # pixels
 HERE = Path(__file__).parent
 
 
