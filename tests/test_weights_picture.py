@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from nnlab import AdamW, Regularizer
+from nnlab import AdamW, Momentum, Regularizer
 from nnlab.cli import main
 from nnlab.hyperparameters import stack
 from nnlab.pictures import picture
@@ -68,6 +68,7 @@ def test_what_shrinks_weights_without_a_prior_is_named(runs, monkeypatch):
     for part, expected in (
         ({"regularizer": of_a_package(l2=1.0)}, (0, 0, "penalty of Hoyer")),
         ({"optimizer": AdamW()}, (0, 0.02, "adamw decays them")),
+        ({"optimizer": Momentum()}, (0, 0, "l1's step beside momentum")),
         ({}, (0, 0.02, "")),
     ):
         monkeypatch.setattr(run.stored, "experiment", replace(e, **part), raising=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlab.errors import visible
+from nnlab.optimizers import SGD
 from nnlab.pictures.base import ShownRun
 from nnlab.regularizers import Regularizer
 
@@ -84,6 +85,9 @@ def weights_of_run(run: ShownRun) -> RunWeights:
         l2, l1, other = 0.0, 0.0, f"penalty of {type(e.regularizer).__name__}"
     elif e.optimizer.decays:
         other = f"{e.optimizer.name} decays them"
+    elif l1 and e.regularizer.proximal and not isinstance(e.optimizer, SGD):
+        # Its step of lr l1 stands beside a step that is not lr times the gradient.
+        l1, other = 0.0, f"l1's step beside {e.optimizer.name}"
     return RunWeights(
         visible(run.name), np.concatenate([np.zeros(0), *pieces]).astype(np.float64), len(rows),
         training_examples(run), l2, l1, visible(other), len(usable),

@@ -45,6 +45,10 @@ class Weights(Picture):
     they are needed. So the histogram is of another width than the prior; a density of the same family that
     is fitted to the weights (by maximum likelihood; a Laplacian to those that are not 0) stands beside it.
 
+    L1 by its proximal step ends there with sgd alone: with momentum that step weighs 1 - gamma as much beside
+    the gradient's, and with adam differently for each weight, so no prior is drawn. Weight decay that is no
+    penalty, as that of adamw, has none either.
+
     Rows of a run (seeds, folds) are counted together; those that diverged are left out.
     MacKay 1992, "A practical Bayesian framework for backpropagation networks"; Tibshirani 1996;
     Zou and Hastie 2005.
