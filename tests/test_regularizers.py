@@ -12,7 +12,7 @@ from test_row_independence import assert_same, blobs, curves
 from torch.nn import functional as F
 
 import nnlab
-from nnlab import MLP, SGD, Adam, Experiment, Regularizer, UserError
+from nnlab import MLP, SGD, Adam, Experiment, Momentum, Regularizer, UserError
 from nnlab.checks.subject import Subject
 from nnlab.hyperparameters import stack
 from nnlab.regularizers import scale_down
@@ -141,6 +141,23 @@ def test_small_weights_are_counted_without_the_gaps():
     assert record.small_weights[0] == (np.abs(np.concatenate(weights)) <= 0.1).mean() > 0
     (plain,) = nnlab.fit(replace(BASE, epochs=1))
     assert "small_weights" not in plain.metrics
+
+
+def test_beside_momentum_a_proximal_step_weighs_less():
+    """By 1 - gamma, as the gradient's step is longer by it: with l1 / (1 - gamma) it ends where sgd does."""
+    random = np.random.default_rng(0)
+    X = random.standard_normal((60, 5))
+    y = X @ [2, -1, 0.5, 0, 0.1] + 0.3 * random.standard_normal(60)
+    settings = dict(model="linear", split="none", metric="last", batch_size="full", init="zeros", epochs=300)
+    base = Experiment(data=(X, y), dtype="float64", **settings)
+
+    def learnt(optimizer, l1):
+        e = replace(base, optimizer=optimizer, regularizer=Regularizer(l1=l1, proximal=True))
+        return nnlab.fit(e).run().results[0].weights["output.weight"].ravel()
+
+    by_sgd = learnt(SGD(lr=0.1), 0.2)
+    np.testing.assert_allclose(learnt(Momentum(lr=0.02, gamma=0.75), 0.8), by_sgd, atol=1e-6)
+    assert (by_sgd == 0).sum() == 2
 
 
 def test_proximal_steps_reach_the_lasso_of_orthogonal_inputs():
