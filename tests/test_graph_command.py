@@ -191,7 +191,7 @@ def test_a_report_shows_the_network_of_the_best_trial(here):
     page = (here / "s" / "report.html").read_text()
     (svg,) = re.findall('<svg [^>]*class="nnlab-graph".*?</svg>', page, re.S)
     best = json.loads((here / "s" / "sweep.json").read_text())["best"]["params"]["model.hidden"]
-    assert f"mlp 4-{best.strip('[]')}-3" in svg and "prefers-color-scheme" not in svg
+    assert f"mlp 4-{best.strip('[]')}-3" in svg and "screen and (prefers-color-scheme" in svg
     ElementTree.fromstring(svg)
 
 

@@ -37,7 +37,7 @@ def style_sheet(dark: bool) -> str:
     ]
     if dark:
         night = "".join(_rules(DARK, page="#0d1117", ink="#e6edf3", grey="#9198a1", edge="#8b949e"))
-        rules.append(f"@media (prefers-color-scheme:dark){{{night}}}")
+        rules.append(f"@media screen and (prefers-color-scheme:dark){{{night}}}")
     return "".join(rules)
 
 
