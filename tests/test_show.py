@@ -119,6 +119,18 @@ def test_a_picture_that_fails_costs_nothing(here, capsys, monkeypatch, fault):
     assert StoredRun("out").ended and not Path("out/boundary.png").exists()
 
 
+def test_an_interruption_while_it_draws_loses_nothing(here, capsys, spy, monkeypatch):
+    def interrupt(self, runs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spy, "draw", interrupt)
+        assert main(["train", *MOONS, "show=[boundary]", "hydra.run.dir=out"]) == 130
+    assert capsys.readouterr().err.endswith("'out'; to draw its pictures: nnlab train resume=out\n")
+    assert StoredRun("out").ended and main(["train", "resume=out"]) == 0
+    assert Path("out/boundary.png").exists()
+
+
 def test_diverged_runs_have_no_picture(here, capsys):
     line = ["train", *MOONS, "optimizer=sgd", "optimizer.lr=1e30", "show=[boundary]", "hydra.run.dir=out"]
     assert main(line) == 1

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from nnlab.commands import early_end
 from nnlab.commands.command_settings import recording
 from nnlab.commands.messages import print_advice
 from nnlab.data.spec import DataSpec
@@ -58,6 +59,8 @@ def show_pictures(
             with warnings.catch_warnings(action="ignore", category=Advice):  # the run has given it
                 drawn[picture_name] = _draw(picture_name, folders, folder, cache)
         except Exception as e:
+            if early_end.is_interruption(e):
+                raise
             print_advice(command, [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
     captions = [shown.caption for shown in wanted.values()]
     if not any(shown.pictures for shown in wanted.values()) and any(captions):

@@ -38,6 +38,7 @@ from nnlab.records.multirun_file import write_run_names
 from nnlab.records.run import RunRequest, RunWriter
 from nnlab.records.run_folder import write_start_files
 from nnlab.records.tensorboard import ROW_FOLDERS
+from nnlab.records.text import shell_line
 from nnlab.runtime.devices import device
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
@@ -84,8 +85,15 @@ def train_all(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = N
     all runs of -m."""
     exit_code = _train_and_compare(runs, folder, resumed)
     cache = runs[0].prepared.cache
-    show_pictures("train", {run.name: (run.folder, run.settings) for run in runs}, folder, cache)
+    with early_end.reporting_what_is_saved(lambda: _describe_ended(folder)):
+        show_pictures("train", {run.name: (run.folder, run.settings) for run in runs}, folder, cache)
     return exit_code
+
+
+def _describe_ended(folder: Path) -> str:
+    """What is saved where only pictures are still to be drawn."""
+    again = shell_line(["nnlab", "train", f"resume={folder}"])
+    return f"all that was trained is in '{folder}'; to draw its pictures: {again}"
 
 
 def _train_and_compare(runs: list[PreparedRun], folder: Path, resumed: Resumed | None) -> int:
