@@ -144,6 +144,19 @@ def test_more_runs_than_panels(drawn, runs):
     assert figure.get_size_inches()[0] == 8
 
 
+@pytest.mark.parametrize("name, folder", [("boundary", "moons"), ("fit", "sine")])
+def test_diverged_runs_are_left_out_and_named(drawn, runs, name, folder):
+    words = [f"data={folder}", "data.n=60", "optimizer=sgd", "optimizer.lr=1e30", "epochs=2", "picture=false"]
+    if not (runs / f"diverged {folder}").exists():
+        assert main(["train", *words, f"hydra.run.dir='{runs}/diverged {folder}'"]) == 1
+    shown = shown_runs({"lr=1": runs / folder, "lr=1e30": runs / f"diverged {folder}"})
+    figure = picture(name).draw(shown)
+    assert [axes.get_title()[:5] for axes in figure.axes] == ["lr=1 "]
+    assert figure.texts[0].get_text() == "diverged, and not drawn: lr=1e30"
+    with pytest.raises(UserError, match="all rows diverged"):
+        picture(name).draw(shown[1:])
+
+
 def test_the_curve_is_the_mean_of_the_rows_within_their_band(drawn):
     figure, (run,) = drawn("fit", "sine")
     (axes,) = figure.axes

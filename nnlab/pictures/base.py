@@ -11,7 +11,7 @@ from typing import ClassVar
 from nnlab.data.dataset import Dataset
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import Fold
-from nnlab.errors import UserError
+from nnlab.errors import UserError, list_names
 from nnlab.experiment import Experiment
 from nnlab.prediction.loading import load
 from nnlab.prediction.model import TrainedModel
@@ -78,6 +78,15 @@ class Picture(ABC):
     @abstractmethod
     def draw(self, runs: list[ShownRun]) -> bytes:
         """A PNG of all these runs."""
+
+
+def trained_runs(runs: list[ShownRun]) -> tuple[list[ShownRun], str]:
+    """The runs of which some row did not diverge, and a note on the others. Raises `UserError` for none."""
+    trained = [run for run in runs if any(row.is_usable for row in run.model.rows)]
+    if not trained:
+        raise UserError("all rows diverged, so there is nothing to draw")
+    diverged = [run.name for run in runs if run not in trained]
+    return trained, f"diverged, and not drawn: {list_names(diverged)}" if diverged else ""
 
 
 def are_numbers(spec: DataSpec, count: int) -> bool:

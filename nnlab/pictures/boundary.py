@@ -11,7 +11,7 @@ from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened, visible
 from nnlab.experiment import Experiment
 from nnlab.pictures import panels
-from nnlab.pictures.base import Picture, ShownRun, are_numbers, describe_inputs
+from nnlab.pictures.base import Picture, ShownRun, are_numbers, describe_inputs, trained_runs
 from nnlab.prediction.model import TrainedModel
 from nnlab.prediction.trained_rows import mean_threshold
 from nnlab.records.picture import BLACK, GREY, SIZE_INCHES, render_png, with_default_style
@@ -50,8 +50,9 @@ class Boundary(Picture):
 
 @with_default_style
 def _draw(runs: list[ShownRun]) -> bytes:
-    runs, note = panels.shown(runs)
-    note = ", ".join(filter(None, [note, _note_on_colours(runs)]))
+    runs, left_out = panels.shown(runs)
+    runs, diverged = trained_runs(runs)
+    note = "; ".join(filter(None, [left_out, diverged, _note_on_colours(runs)]))
     limits = [_limits(run) for run in runs]
     are_equal = all(np.array_equal(corners, limits[0]) for corners in limits)
     specs = [run.model.spec for run in runs]

@@ -11,7 +11,7 @@ from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.experiment import Experiment
 from nnlab.pictures import panels
-from nnlab.pictures.base import Picture, ShownRun, are_numbers, describe_inputs
+from nnlab.pictures.base import Picture, ShownRun, are_numbers, describe_inputs, trained_runs
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE
 from nnlab.records.picture import CURVE_STYLES, GREY, render_png, with_default_style
 from nnlab.records.text import format_number
@@ -44,7 +44,9 @@ class FittedCurve(Picture):
 
 @with_default_style
 def _draw(runs: list[ShownRun]) -> bytes:
-    runs, note = panels.shown(runs)
+    runs, left_out = panels.shown(runs)
+    runs, diverged = trained_runs(runs)
+    note = "; ".join(filter(None, [left_out, diverged]))
     titles = [(run.name, _result(run)) for run in runs]
     figure, axes = panels.titled_panels(titles, aspect=0.8 if len(runs) > 1 else 0.42)
     for run, panel in zip(runs, axes, strict=True):
