@@ -1,6 +1,7 @@
 """What a report finds inside trained networks: flow by layer, first weights, mistakes, and the same data."""
 
 import io
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -291,8 +292,19 @@ def test_data_that_are_gone_cost_their_sections_alone(of_files):
     file.unlink()
     sections = {section.heading: section for section in run_sections(stored)}
     for heading in ("Misclassified examples", "Activations and gradients by layer"):
-        assert not sections[heading].body and str(file) in sections[heading].note
+        assert not sections[heading].body
+        assert f"the data cannot be read again: there is no file {file}." in sections[heading].note
     assert sections["Weights of the first layer"].body
+
+
+def test_a_relative_path_is_said_to_be_one(of_files, tmp_path, monkeypatch):
+    stored, file = of_files
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(stored.path, tmp_path / "copy")
+    settings = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(settings.replace(str(file), "images.npz"))
+    with pytest.raises(UserError, match="no file images.npz, as seen from the folder in which the run was"):
+        inside_sections(nnlab.StoredRun(folder))["Misclassified examples"]()
 
 
 # ---- sections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from functools import cached_property
@@ -36,9 +37,7 @@ class TrainingData:
     @cached_property
     def dataset(self) -> Dataset:
         """All examples."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Advice)  # which was given when the run was trained
-            dataset, spec = self._cache.load_data(self._stored.experiment), self._model.spec
+        dataset, spec = self._read(), self._model.spec
         if dataset.spec != spec:
             raise UserError(f"{CHANGED}: they are {dataset.spec.size} now, and were {spec.size}")
         if spec.examples not in (None, len(dataset.x)):
@@ -51,6 +50,10 @@ class TrainingData:
 
     def fold(self, row: TrainedRow) -> Fold:
         """The examples of a row; after a refit those that validated it have trained it too."""
+        _ = self.dataset  # which refuses data that have changed
+        return self._fold(row)
+
+    def _fold(self, row: TrainedRow) -> Fold:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Advice)
             folds = {fold.key: fold for fold in self._cache.folds(self._stored.experiment)}
@@ -63,11 +66,23 @@ class TrainingData:
             return fold
         return replace(fold, train=np.sort(np.concatenate([fold.train, fold.validation])))
 
+    def _read(self) -> Dataset:
+        e = self._stored.experiment
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Advice)  # which was given when the run was trained
+                return self._cache.load_data(e)
+        except UserError as error:
+            path = getattr(e.data, "path", None)
+            is_relative = isinstance(path, str) and not os.path.isabs(os.path.expanduser(path))
+            where = ", as seen from the folder in which the run was started" if is_relative else ""
+            raise UserError(f"the data cannot be read again: {error}{where}") from error
+
     def _refuse_other_statistics(self, dataset: Dataset, row: TrainedRow) -> None:
         data, spec = self._model.experiment.data, self._model.spec
         groups = data.statistics_groups(spec)
         fitted = fit_inputs(
-            dataset.x, spec.encoding, data.normalization, self.fold(row).train, data.rare, groups
+            dataset.x, spec.encoding, data.normalization, self._fold(row).train, data.rare, groups
         )
         for name, array in fitted.items():
             if not np.allclose(array, row.normalizer[name], rtol=ROUNDING, atol=ROUNDING):
