@@ -28,7 +28,8 @@ class Regularizer(Component):
 
     proximal         l1 not by its subgradient sign(W), which never gives a weight of 0, but by a step after
                      each update that brings every weight nearer to 0 by lr l1, and no further than 0: with
-                     sgd the proximal gradient method (Daubechies, Defrise and De Mol 2004)
+                     sgd the proximal gradient method (Daubechies, Defrise and De Mol 2004);
+                     beside momentum, whose steps are longer, it weighs 1 - gamma as much
     small            report the share of weights with |W| <= small as `small_weights`; null: do not
     dropout          the probability with which a hidden unit is dropped (`autodiff.dropout`)
     input_dropout    the same for inputs

@@ -22,7 +22,8 @@ class Words(Data):
     The frequencies f_1 > ... > f_d of the words fall geometrically from `most` to `least`. The first d -
     `telling` words are as frequent in both classes. Of the others each has a class of its own, in turn, and
 
-        P(x_j = 1 | its class) = (1 + purity) f_j,   P(x_j = 1 | the other) = (1 - purity) f_j
+        P(x_j = 1 | its class)   = (1 + purity) f_j
+        P(x_j = 1 | the other)   = (1 - purity) f_j
 
     Words are independent given the class, so logistic regression is the right model, with the weight
     log((1 + purity) / (1 - purity)) for a rare word that tells, nearly, and 0 for a word that does not. A
