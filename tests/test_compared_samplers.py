@@ -74,6 +74,15 @@ def test_one_of_them_is_resumed(compared):
     assert len(trials(compared[0] / "random")) == 14
 
 
+def test_a_refined_grid_is_drawn_beside_the_grid(compared):
+    """In the plane of the first, of which it has a part; a sweep without refine= has no such picture."""
+    done = forked(compared[0].parent, "sweep", "refine=all/grid", "hydra.run.dir=fine")
+    assert done.returncode == 0, done.stderr
+    assert (compared[0].parent / "fine" / "search.png").read_bytes().startswith(b"\x89PNG")
+    assert done.stdout.endswith("  picture            fine/search.png\n")
+    assert not (compared[0] / "grid" / "search.png").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -40,6 +40,14 @@ def means(folder, name):
     return {run.settings["model"]["hidden"][0]: run.summary["metrics"][name]["mean"] for run in runs}
 
 
+def test_the_validation_loss_depends_on_the_fold(tmp_path):
+    done = forked(tmp_path, "train", "experiment=lecture/folds", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    losses = StoredRun(tmp_path / "run").curves("val_loss")[:, -1]
+    assert losses.shape == (5,) and losses.max() > 3 * losses.min()
+    assert (tmp_path / "run" / "curves.png").exists() and "look at" in done.stdout
+
+
 def test_a_middling_size_is_best_on_new_examples(tmp_path):
     words = ["experiment=lecture/model_size", "model.hidden=[1],[4],[16]", "seeds=2", "epochs=1200"]
     done = forked(tmp_path, "train", *words, "hydra.run.dir=runs")

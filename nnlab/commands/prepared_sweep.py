@@ -29,7 +29,6 @@ class PreparedSweep:
     request: SweepRequest
     sweep: Sweep
     plan: Plan
-    captioned: bool = True  # whether its pictures have the caption: that of several sweeps is of all together
 
     @property
     def task(self) -> str:

@@ -18,6 +18,7 @@ from nnlab.search.refine import refine_space
 from nnlab.search.samplers import Grid
 from nnlab.search.settings import Search
 from nnlab.search.space import Space
+from nnlab.search.trial import Trial
 
 
 def refined_command_line(line: CommandLine) -> CommandLine:
@@ -42,18 +43,36 @@ def _narrowed_space(
     """The space of the earlier sweep, narrowed around its best trials."""
     space, settings = definition.trials.space, definition.run.settings
     signs = search_from(settings).for_metric(settings["metric"]).signs
-    with SweepFolder(folder):  # locks it: opening a ledger may repair its journal
-        database = database_from(url, line)
-        ledger = Ledger(folder, database, sweep_json["study"], sweep_json["id"], signs, resumed=True)
-        trials = ledger.trials()
-        ledger.close()
-        check_trials(trials, space, signs)
+    trials = _trials(folder, line, sweep_json, url, space, signs)
     sampler = definition.run.settings["sampler"]
     is_grid = (continued_sweep.typed_value("sampler", line) or sampler["name"]) == "grid"
     points = _grid_points(continued_sweep.typed_value("sampler.points", line)) if is_grid else None
     earlier_points = _grid_points(sampler.get("points")) if sampler["name"] == "grid" else points
     with advice_on_stderr("sweep"):
         return refine_space(space, trials, signs, is_grid, earlier_points, points)
+
+
+def _trials(
+    folder: Path, line: CommandLine, sweep_json: dict, url: str | None, space: Space, signs: tuple[int, ...]
+) -> list[Trial]:
+    """The trials of the earlier sweep. Raises `UserError`."""
+    with SweepFolder(folder):  # locks it: opening a ledger may repair its journal
+        database = database_from(url, line)
+        ledger = Ledger(folder, database, sweep_json["study"], sweep_json["id"], signs, resumed=True)
+        trials = ledger.trials()
+        ledger.close()
+        check_trials(trials, space, signs)
+        return trials
+
+
+def earlier_search(line: CommandLine) -> tuple[Space, list[Trial], Search]:
+    """The space, the trials and the settings of the sweep in `refine=`. Raises `UserError`."""
+    folder = Path(continued_sweep.typed_value("refine", line))
+    sweep_json, stored_settings = read_sweep(folder)
+    definition = sweep_definition.read_stored(sweep_json)
+    settings = definition.run.settings
+    search, space = search_from(settings).for_metric(settings["metric"]), definition.trials.space
+    return space, _trials(folder, line, sweep_json, stored_settings["storage"], space, search.signs), search
 
 
 def _grid_points(value) -> int | None:

@@ -22,7 +22,8 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_formatter, metric_label
 from nnlab.records.text_columns import labelled_lines, table
-from nnlab.search.trial import rank_trials
+from nnlab.search.space import Space
+from nnlab.search.trial import Trial, rank_trials
 
 PICTURE_FILE = "search.png"
 TEST_METRICS = ("test_accuracy", "test_rmse")
@@ -33,7 +34,7 @@ def run(requests: dict[str, SweepRequest], line: CommandLine) -> int:
     end."""
     with ExitStack() as until_the_end:
         renderers = [sweep_command.report_renderer(request, until_the_end) for request in requests.values()]
-        jobs = {s: replace(prepare_sweep(request), captioned=False) for s, request in requests.items()}
+        jobs = {sampler: prepare_sweep(request) for sampler, request in requests.items()}
         first = next(iter(requests.values()))
         print_advice("sweep", first.definition.trials.notes())
         freeze_imports()
@@ -84,12 +85,18 @@ def _table(jobs: dict[str, PreparedSweep], folder: Path) -> list[str]:
 
 
 def _draw(jobs: dict[str, PreparedSweep], folder: Path) -> Path:
-    """Draw all trials; the file."""
+    """Draw the trials of all samplers; the file."""
+    first = next(iter(jobs.values()))
+    searched = {sampler: job.sweep.trials for sampler, job in jobs.items()}
+    return draw_searches(searched, first.sweep.space, first, folder)
+
+
+def draw_searches(searched: dict[str, list[Trial]], space: Space, job: PreparedSweep, folder: Path) -> Path:
+    """Draw these trials into `folder`; the file. Their objective is that of the job."""
     from nnlab.pictures import search  # imports matplotlib
 
-    sweep = next(iter(jobs.values())).sweep
-    searches = [search.Searched(sampler, job.sweep.trials) for sampler, job in jobs.items()]
-    objective = metric_label(sweep.search.objectives[0], next(iter(jobs.values())).task)
+    searches = [search.Searched(name, trials) for name, trials in searched.items()]
+    objective = metric_label(job.sweep.search.objectives[0], job.task)
     with atomic_write(folder / PICTURE_FILE) as file:
-        file.write_bytes(search.draw(searches, sweep.space, objective, sweep.search.signs[0]))
+        file.write_bytes(search.draw(searches, space, objective, job.sweep.search.signs[0]))
     return folder / PICTURE_FILE

@@ -33,7 +33,7 @@ def act(line: CommandLine) -> int:
 
         if len(requests) == 1:
             (request,) = requests.values()
-            return sweep_command.run(request)
+            return sweep_command.run(request, line if typed_value("refine", line) else None)
         from nnlab.commands import sampler_comparison
 
         return sampler_comparison.run(requests, line)

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from nnlab.commands import early_end, folders, sweep_screen
+from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import print_advice
-from nnlab.commands.pictures import show_pictures
+from nnlab.commands.pictures import say_pictures, show_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
@@ -29,8 +30,11 @@ from nnlab.search.trial import rank_trials
 from nnlab.training.results import Record
 
 
-def run(request: SweepRequest) -> int:
-    """Search, or show the plan; returns 1 if no trial was trained to its end."""
+def run(request: SweepRequest, refined: CommandLine | None = None) -> int:
+    """Search, or show the plan; returns 1 if no trial was trained to its end.
+
+    `refined`: the line with the refine= that the request came from. Both searches are then drawn.
+    """
     with ExitStack() as until_the_end:
         renderer = report_renderer(request, until_the_end)
         job = prepare_sweep(request)
@@ -39,7 +43,24 @@ def run(request: SweepRequest) -> int:
         if request.settings["plan"]:
             show_plan(job)
             return 0
-        return search(job, renderer)
+        if refined is None:
+            return search(job, renderer)
+        folder = make_run_folder(job.request.definition.run)
+        exit_code = search(job, renderer, folder)
+        _draw_both(refined, job, folder)
+        return exit_code
+
+
+def _draw_both(refined: CommandLine, job: PreparedSweep, folder: Path) -> None:
+    """Draw the refined search and this one, if both had the same objective."""
+    from nnlab.commands import refinement, sampler_comparison
+
+    space, trials, earlier = refinement.earlier_search(refined)
+    now = job.sweep.search
+    if earlier.objectives[0] != now.objectives[0] or not set(job.sweep.space.always) >= set(space.always):
+        return
+    searched = {earlier.sampler.name: trials, f"{now.sampler.name}, refined": job.sweep.trials}
+    say_pictures([sampler_comparison.draw_searches(searched, space, job, folder)], [], Terminal())
 
 
 def report_renderer(request: SweepRequest, until_the_end: ExitStack) -> ReportRenderer | None:
@@ -124,7 +145,9 @@ def _finish(
     console.close([*results, *sweep_screen.file_lines(writer.path, renderer is not None, no_report)])
     if winner:
         settings = job.request.definition.trials.settings(winner.trial.params)
-        settings |= {} if job.captioned else {"caption": ""}
+        settings |= (
+            {} if settings["show"] else {"caption": ""}
+        )  # a caption of the search is none of its curves
         best = writer.path / BEST_FOLDER
         show_pictures("sweep", {"": (best, settings)}, best, job.sweep.cache)
     return winner
