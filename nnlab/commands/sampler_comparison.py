@@ -16,16 +16,14 @@ from nnlab.commands.pictures import say_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
+from nnlab.commands.search_picture import draw_searches
 from nnlab.commands.sweep_request import SweepRequest
-from nnlab.records.files import atomic_write
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_formatter, metric_label
 from nnlab.records.text_columns import labelled_lines, table
-from nnlab.search.space import Space
-from nnlab.search.trial import Trial, rank_trials
+from nnlab.search.trial import rank_trials
 
-PICTURE_FILE = "search.png"
 TEST_METRICS = ("test_accuracy", "test_rmse")
 
 
@@ -89,14 +87,3 @@ def _draw(jobs: dict[str, PreparedSweep], folder: Path) -> Path:
     first = next(iter(jobs.values()))
     searched = {sampler: job.sweep.trials for sampler, job in jobs.items()}
     return draw_searches(searched, first.sweep.space, first, folder)
-
-
-def draw_searches(searched: dict[str, list[Trial]], space: Space, job: PreparedSweep, folder: Path) -> Path:
-    """Draw these trials into `folder`; the file. Their objective is that of the job."""
-    from nnlab.pictures import search  # imports matplotlib
-
-    searches = [search.Searched(name, trials) for name, trials in searched.items()]
-    objective = metric_label(job.sweep.search.objectives[0], job.task)
-    with atomic_write(folder / PICTURE_FILE) as file:
-        file.write_bytes(search.draw(searches, space, objective, job.sweep.search.signs[0]))
-    return folder / PICTURE_FILE

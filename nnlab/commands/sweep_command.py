@@ -9,10 +9,10 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-from nnlab.commands import early_end, folders, sweep_screen
+from nnlab.commands import early_end, folders, search_picture, sweep_screen
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import print_advice
-from nnlab.commands.pictures import say_pictures, show_pictures
+from nnlab.commands.pictures import show_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
@@ -47,20 +47,8 @@ def run(request: SweepRequest, refined: CommandLine | None = None) -> int:
             return search(job, renderer)
         folder = make_run_folder(job.request.definition.run)
         exit_code = search(job, renderer, folder)
-        _draw_both(refined, job, folder)
+        search_picture.draw_both(refined, job, folder)
         return exit_code
-
-
-def _draw_both(refined: CommandLine, job: PreparedSweep, folder: Path) -> None:
-    """Draw the refined search and this one, if both had the same objective."""
-    from nnlab.commands import refinement, sampler_comparison
-
-    space, trials, earlier = refinement.earlier_search(refined)
-    now = job.sweep.search
-    if earlier.objectives[0] != now.objectives[0] or not set(job.sweep.space.always) >= set(space.always):
-        return
-    searched = {earlier.sampler.name: trials, f"{now.sampler.name}, refined": job.sweep.trials}
-    say_pictures([sampler_comparison.draw_searches(searched, space, job, folder)], [], Terminal())
 
 
 def report_renderer(request: SweepRequest, until_the_end: ExitStack) -> ReportRenderer | None:
