@@ -73,7 +73,7 @@ def test_the_folder(swept):
     assert command.startswith("nnlab sweep data=iris") and LR in command
     names = {p.name.split(".")[0] for p in (folder / "best").iterdir()}
     recorded = {"command", "config", "events", "metrics", "model", "rows", "spec", "splits", "summary"}
-    assert names == recorded | {"test_predictions"}
+    assert names == recorded | {"test_predictions", "speed"}
     record = sweep_json(folder)
     assert record["trials"] == {"complete": 5, "pruned": 0, "failed": 0} and record["ended"] == "complete"
     assert record["seconds"]["total"] > record["seconds"]["training"] > 0 < record["seconds"]["search"]
