@@ -20,7 +20,7 @@ from nnlab.records.text import format_number, format_percent
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#000000")
 TINT = 0.55  # how much of the classes' colours the plane has, the rest is white
 MARGIN_SHARE = 0.08  # of the examples' range, around them
-GRID_POINTS, FEW_POINTS, FEW_PANELS = 240, 140, 4  # along each axis; of a panel among more than a few
+GRID_POINTS, FEW_POINTS, FEW_PANELS = 240, 140, 3  # along each axis; of a panel among more than a few
 MOST_EXAMPLES = 600  # dots of a panel
 SMALLEST_PROBABILITY = 1e-30  # whose logarithm is still drawn
 FEW_ROWS = 5  # whose boundaries are drawn by themselves
