@@ -14,6 +14,7 @@ from nnlab.commands import train_command
 from nnlab.declarations import picture_summaries
 from nnlab.pictures import PICTURES, picture
 from nnlab.pictures.base import Picture, ShownRun
+from nnlab.records.captions import with_changes
 from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.stored_run import StoredRun
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from nnlab.commands import early_end
 from nnlab.commands.command_settings import recording
@@ -13,6 +14,7 @@ from nnlab.data.spec import DataSpec
 from nnlab.errors import Advice, UserError, describe_machine_fault, visible
 from nnlab.experiment import Experiment
 from nnlab.pictures import picture
+from nnlab.records.captions import with_changes
 from nnlab.records.files import atomic_write, refuse_links
 from nnlab.records.terminal import Terminal
 from nnlab.records.text_columns import labelled_lines
@@ -44,17 +46,27 @@ def refuse_picture_words(command: str, overrides: list[str]) -> None:
             )
 
 
+class EndedRun(NamedTuple):
+    """A run whose pictures are to be drawn."""
+
+    folder: Path
+    settings: dict
+    command: str
+
+
 def show_pictures(
-    command: str, runs: dict[str, tuple[Path, dict]], folder: Path, cache: DataCache | None = None
+    command: str, runs: dict[str, EndedRun], folder: Path, cache: DataCache | None = None
 ) -> None:
-    """Draw what the runs, {name: (folder, settings)}, ask for into `folder`, and say what to look at.
+    """Draw what the runs, by their names, ask for into `folder`, and say what to look at.
 
     A picture that cannot be drawn is one line on stderr: it costs nothing that has been trained.
     """
-    wanted = {name: recording(settings) for name, (_, settings) in runs.items()}
+    wanted = {name: recording(run.settings) for name, run in runs.items()}
     drawn: dict[str, Path] = {}
     for picture_name in dict.fromkeys(one for shown in wanted.values() for one in shown.pictures):
-        folders = {name: runs[name][0] for name, shown in wanted.items() if picture_name in shown.pictures}
+        folders = {
+            name: runs[name].folder for name, shown in wanted.items() if picture_name in shown.pictures
+        }
         try:
             with warnings.catch_warnings(action="ignore", category=Advice):  # the run has given it
                 drawn[picture_name] = _draw(picture_name, folders, folder, cache)
@@ -62,7 +74,8 @@ def show_pictures(
             if early_end.is_interruption(e):
                 raise
             print_advice(command, [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
-    captions = [shown.caption for shown in wanted.values()]
+    commands = [run.command for run in runs.values()]
+    captions = [with_changes(shown.caption, commands) for shown in wanted.values()]
     if not any(shown.pictures for shown in wanted.values()) and any(captions):
         drawn = {file: folder / file for file in USUAL_PICTURES if (folder / file).is_file()}
     if drawn:

@@ -16,7 +16,7 @@ from nnlab.commands.changed_settings import (
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.command_settings import recording
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
-from nnlab.commands.pictures import PICTURE_KEYS, lack_pictures, refuse_pictures, show_pictures
+from nnlab.commands.pictures import PICTURE_KEYS, EndedRun, lack_pictures, refuse_pictures, show_pictures
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.resume_folder import resume_folder
 from nnlab.commands.run_folders import PreparedRun, run_names
@@ -92,8 +92,10 @@ def _say_that_it_has_ended(unfinished: UnfinishedRuns, changes: list[Change]) ->
     asked = any(change.key in PICTURE_KEYS for change in changes)
     if asked or lack_pictures(settings, folder):  # others than before, or it was killed while it drew
         names = run_names([_overrides(stored.command) for stored in runs])
-        pairs = ((stored.path, each) for stored, each in zip(runs, settings, strict=True))
-        show_pictures("train", dict(zip(names, pairs, strict=True)), folder)
+        ended = [
+            EndedRun(stored.path, each, stored.command) for stored, each in zip(runs, settings, strict=True)
+        ]
+        show_pictures("train", dict(zip(names, ended, strict=True)), folder)
 
 
 def _settings_of_pictures(stored: StoredRun, changes: list[Change]) -> dict:

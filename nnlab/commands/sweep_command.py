@@ -12,7 +12,7 @@ from pathlib import Path
 from nnlab.commands import early_end, folders, search_picture, sweep_screen
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import print_advice
-from nnlab.commands.pictures import show_pictures
+from nnlab.commands.pictures import EndedRun, show_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
@@ -137,5 +137,5 @@ def _finish(
             {} if settings["show"] else {"caption": ""}
         )  # a caption of the search is none of its curves
         best = writer.path / BEST_FOLDER
-        show_pictures("sweep", {"": (best, settings)}, best, job.sweep.cache)
+        show_pictures("sweep", {"": EndedRun(best, settings, "")}, best, job.sweep.cache)
     return winner

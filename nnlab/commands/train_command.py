@@ -25,7 +25,7 @@ from nnlab.commands.command_settings import (
 from nnlab.commands.composing import ComposedRun
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.messages import print_advice
-from nnlab.commands.pictures import refuse_pictures, show_pictures
+from nnlab.commands.pictures import EndedRun, refuse_pictures, show_pictures
 from nnlab.commands.recorders import Recorders
 from nnlab.commands.run_folders import PreparedRun, prepared_runs
 from nnlab.experiment import Experiment
@@ -86,7 +86,8 @@ def train_all(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = N
     exit_code = _train_and_compare(runs, folder, resumed)
     cache = runs[0].prepared.cache
     with early_end.reporting_what_is_saved(lambda: _describe_ended(folder)):
-        show_pictures("train", {run.name: (run.folder, run.settings) for run in runs}, folder, cache)
+        ended = {run.name: EndedRun(run.folder, run.settings, run.command) for run in runs}
+        show_pictures("train", ended, folder, cache)
     return exit_code
 
 

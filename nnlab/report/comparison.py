@@ -54,7 +54,7 @@ def comparison_sections(folder: Path) -> Iterator[Section]:
     by_name = {run.name: run for run in runs}
     ranked = [by_name.pop(name) for name in summaries] + [*by_name.values()]
     makers = {
-        "Pictures": lambda: pictures_of(folder, runs[0].stored.settings),
+        "Pictures": lambda: pictures_of(folder, [run.stored for run in runs]),
         "Runs by rank": lambda: _table_section(summaries, runs),
         "Results by a setting": lambda: _setting_section(summaries),
         "Curves of the runs": lambda: _curves_section(ranked, summaries),

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 from nnlab.errors import UserError, quote_names
+from nnlab.records.captions import with_changes
 from nnlab.records.stored_run import StoredRun
 from nnlab.report.page import Section
 from nnlab.report.parts import Image, Part, Text
+from nnlab.report.run_facts import or_none
 from nnlab.untrusted import plain_file, unlinked_file
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,40}")  # of a picture, which is the name of its file too
@@ -18,17 +20,20 @@ PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
 
 def pictures_section(stored: StoredRun) -> Section | None:
     """The pictures in the folder of a run; None if the job asked for none."""
-    return pictures_of(stored.path, stored.settings)
+    return pictures_of(stored.path, [stored])
 
 
-def pictures_of(folder: Path, settings: dict) -> Section | None:
-    """The pictures in a folder, of a run or of all runs of -m, that the settings ask for."""
+def pictures_of(folder: Path, runs: list[StoredRun]) -> Section | None:
+    """The pictures in a folder that these runs, one or all of -m, ask for."""
+    settings = runs[0].settings
     names, caption = settings.get("show") or [], settings.get("caption") or ""
     if not isinstance(names, list) or not isinstance(caption, str):
         raise UserError("config.yaml: show is not a list, or caption is not text")
     if not names:
         return None
-    missing, body = [], [Text(" ".join(caption.split()))] * bool(caption)
+    commands = [command for run in runs if (command := or_none(getattr, run, "command"))]
+    caption = with_changes(" ".join(caption.split()), commands)
+    missing, body = [], [Text(caption)] * bool(caption)
     images: list[Part] = []
     for name in map(str, names):
         png = _png(folder / f"{name}.png") if NAME_PATTERN.fullmatch(name) else None
