@@ -246,3 +246,16 @@ def test_help_lists_the_pictures(capsys):
     assert main(["train", "show", "--help"]) == 0
     page = capsys.readouterr().out
     assert all(f"\n  {name}  " in page for name in PICTURES)
+
+
+def test_a_caption_says_with_which_settings_it_is_read():
+    mlp, pooling = "nnlab train experiment=lecture/mlp", "nnlab train experiment=lecture/pooling"
+    assert with_changes("2%.", [mlp, f"{mlp} hydra.run.dir=out picture=true"]) == "2%."
+    assert with_changes("2%.", [f"{mlp} epochs=5 caption=2%."]) == "2%."
+    assert with_changes("2%.", ["nnlab train epochs=5"]) == "2%."
+    assert with_changes("", [f"{mlp} epochs=5"]) == ""
+    swept = [f"{pooling} model.pooling={name}" for name in ("max", "none")]
+    assert with_changes("2%.", swept) == "2%."
+    assert with_changes("2%.", [f"{words} 'data.n=50'" for words in swept]).endswith(
+        "this is with data.n=50.)"
+    )
