@@ -44,7 +44,7 @@ WRONG = [  # words, what the sentence must say
     (["space=none"], ["nothing to search"]),
     (["trials=0"], ["trials = 0", "at least 1"]),
     (["trials=3,4"], ["trials", "one value"]),
-    (["sampler=random,tpe"], ["sampler", "one value"]),
+    (["sampler=random,random"], ["sampler", "given twice"]),
     (["batch=0"], ["batch = 0", "at least 1"]),
     (["objective=loss"], ["objective = 'loss'", "val_loss"]),
     (["objective=test_error"], ["objective", "test_error", "val_error"]),
