@@ -170,6 +170,13 @@ def test_slug(lines, slug):
     assert folders.slug(lines) == slug
 
 
+def test_what_is_drawn_or_recorded_names_no_folder(tmp_path):
+    config = OmegaConf.create({"hydra": {"run": {"dir": str(tmp_path / "now")}}})
+    words = ["seed=3", "show=[boundary]", "+caption=a b", "picture=false", "checkpoint.epochs=2"]
+    assert folders.make_run_folder(config, words, exact=False).name == "now_seed=3"
+    assert folders.make_run_folder(config, words[1:], exact=False).name == "now"
+
+
 LONG = "[" + "1000," * 12
 
 

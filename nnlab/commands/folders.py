@@ -1,4 +1,4 @@
-"""Creation of run folders: each is named after the overrides, and no two runs share one."""
+"""Creation of run folders: each is named after the overrides that change it, and no two runs share one."""
 
 import os
 import re
@@ -10,8 +10,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from nnlab.commands.command_line import key_of
 from nnlab.errors import MachineFault, UserError, is_machine_error
-from nnlab.records.files import make_unique_folder
+from nnlab.records.files import RECORDING_KEYS, make_unique_folder
 
 _MAX_SLUG_LENGTH = 42  # outputs/check/DATE_TIME_SLUG, indented, then fits a line of 80
 
@@ -67,7 +68,9 @@ def make_run_folder(config: DictConfig, overrides: list[str], exact: bool) -> Pa
     folder = Path(config.hydra.run.dir)
     if exact:
         return _make_named(folder)
-    name = slug(*shorten_overrides([overrides]))
+    # What is recorded or drawn, as show= and caption=, says nothing of the run.
+    naming = [word for word in overrides if key_of(word).partition(".")[0] not in RECORDING_KEYS]
+    name = slug(*shorten_overrides([naming]))
     if name:
         folder = folder.with_name(f"{folder.name}_{name}")
     return _make_numbered(folder)
