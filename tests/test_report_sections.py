@@ -1,12 +1,14 @@
 """The numbers in a report's figures, beside those of scikit-learn and closed forms."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
 from nnlab.metrics.classes import BINS
+from nnlab.prediction.mistakes import class_numbers
 from nnlab.records.stored_curves import StoredCurves
 from nnlab.report.calibration import expected_calibration_error, reliability
 from nnlab.report.colours import DARK, LIGHT
@@ -14,8 +16,10 @@ from nnlab.report.figure_json import figure_tree, script_json
 from nnlab.report.learning_curves import _quantities, curve_traces, cut_off_note, quantity_figure, scale_of
 from nnlab.report.page import Section, render_page
 from nnlab.report.parts import Image, PlotlyFigure, Preformatted, Table, Text
+from nnlab.report.pixels import png_of
 from nnlab.report.repetition import changed_settings
-from nnlab.report.test_set import _class_numbers
+from nnlab.report.run_sections import is_untested
+from nnlab.report.shown_pictures import pictures_of
 from nnlab.report.thinning import spread_indices
 from nnlab.report.two_classes import counts_by_threshold
 
@@ -71,7 +75,7 @@ def test_bins_without_examples_count_nothing():
     (np.array([1.5, np.nan]), ["1.5", "2"], [0, -1]),
 ])  # fmt: skip
 def test_labels_that_look_like_numbers_are_known_again(labels, classes, expected):
-    assert _class_numbers(labels, classes).tolist() == expected
+    assert class_numbers(labels, tuple(classes)).tolist() == expected
 
 
 # ---- curves
@@ -233,3 +237,33 @@ def test_a_figure_has_few_digits_and_no_nan():
     assert trace["y"][:2] == [3.1416e-9, -3.1416e9] and trace["y"][2:5] == [None, None, 0.0]
     assert trace["y"][5] == pytest.approx(1e308, rel=1e-4) and trace["x"] == [0, 1, 2]
     assert np.array(trace["z"], float).shape == (2, 3)
+
+
+# ---- pictures
+
+
+@pytest.mark.parametrize("settings, heading", [
+    ({"show": "dots", "caption": "look"}, "Pictures"),
+    ({"show": ["dots"], "caption": "look"}, "Pictures"),
+    ({"show": [], "caption": "look"}, "What to look at"),
+    ({"show": []}, None),
+])  # fmt: skip
+def test_pictures_and_captions_of_all_forms(settings, heading, tmp_path):
+    (tmp_path / "dots.png").write_bytes(png_of(np.zeros((2, 2), np.uint8)))
+    section = pictures_of(tmp_path, [SimpleNamespace(settings=settings)])
+    if heading is None:
+        assert section is None
+        return
+    assert section.heading == heading and section.body[0] == Text("look") and not section.note
+    assert len(section.body) == 1 + (heading == "Pictures")
+
+
+@pytest.mark.parametrize("summary, untested", [
+    ({"metrics": {"val_loss": {}}}, True),
+    ({"metrics": {}}, True),
+    ({"metrics": {"test_loss": {}}}, False),
+    ({"metrics": 3}, False),
+    ({}, False),
+])  # fmt: skip
+def test_untested_runs_are_known(summary, untested):
+    assert is_untested(SimpleNamespace(summary=summary)) == untested

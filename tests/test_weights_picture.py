@@ -10,6 +10,7 @@ from scipy import stats
 
 from nnlab import AdamW, Momentum, Regularizer
 from nnlab.cli import main
+from nnlab.errors import UserError
 from nnlab.hyperparameters import stack
 from nnlab.pictures import picture
 from nnlab.pictures.base import shown_runs
@@ -114,8 +115,9 @@ def test_all_rows_are_drawn_without_biases(runs):
     assert drawn.examples == run.stored.rows[0]["examples"]["train"] and (drawn.l2, drawn.l1) == (0, 0.02)
 
 
-def test_a_run_whose_rows_all_diverged_has_a_panel_that_says_so(runs):
-    (path,) = runs.glob("*lr=1*")
-    (run,) = shown_runs({"": path})
-    assert len(weights_of_run(run).values) == 0
-    assert picture("weights").draw([run]).startswith(b"\x89PNG")
+def test_a_run_whose_rows_all_diverged_has_a_panel_beside_others(runs):
+    drawn = shown_runs({path.name: path for path in sorted(runs.glob("*lr=*"))})
+    assert [len(weights_of_run(run).values) > 0 for run in drawn] == [True, False]
+    assert picture("weights").draw(drawn).startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="all rows diverged"):
+        picture("weights").draw(drawn[1:])

@@ -187,7 +187,7 @@ def _class_handles(specs: list[DataSpec]) -> list:
     handles = []
     for number in range(count):
         names = dict.fromkeys(spec.classes[number] for spec in specs if number < len(spec.classes))
-        label = visible(shortened(", ".join(names), 24)).replace("$", r"\$")
+        label = visible(shortened(", ".join(names), 24))
         handles.append(Line2D([], [], color=_colour(number), label=label, **style))
     return handles
 

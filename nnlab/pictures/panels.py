@@ -107,11 +107,13 @@ def legend(figure, handles: list, note: str = "") -> None:
     height = figure.get_size_inches()[1]
     length = sum(len(handle.get_label()) + 4 for handle in handles)
     spacing = 1.6 if length <= LEGEND_CHARACTERS else 0.9
-    figure.legend(
+    drawn = figure.legend(
         handles=handles, ncols=len(handles), loc="upper left", bbox_to_anchor=(0.005, 1 - 0.02 / height),
         frameon=False, fontsize=8 if length < 1.2 * LEGEND_CHARACTERS else 7.5, labelcolor=BLACK,
         columnspacing=spacing, handlelength=spacing + 0.3, handletextpad=0.6,
     )  # fmt: skip
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
     style = {"fontsize": 7.5, "color": GREY, "va": "bottom", "ha": "right", "parse_math": False}
     figure.text(0.985, 0.06 / height, note, **style)
 

@@ -84,6 +84,6 @@ def _short_names(runs: list[ShownRun]) -> list[str]:
 def _handles(runs: list[ShownRun]) -> list:
     names = [elide_middle(visible(name), NAME_CHARACTERS) for name in _short_names(runs)]
     return [
-        Line2D([], [], color=colour, label=name.replace("$", r"\$"), linewidth=1.6)
+        Line2D([], [], color=colour, label=name, linewidth=1.6)
         for name, colour in zip(names, RUN_COLOURS, strict=False)
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from nnlab.errors import UserError
 from nnlab.pictures.base import Picture, ShownRun
 from nnlab.pictures.priors import RunWeights, limit, weights_of_run
 from nnlab.records.picture import BLACK, GREY, blank_figure, render_png, style_axes, with_default_style
@@ -59,6 +60,8 @@ class Weights(Picture):
 
     def draw(self, runs: list[ShownRun]) -> bytes:
         panels = [weights_of_run(run) for run in runs[:MOST_PANELS]]
+        if not any(len(panel.values) for panel in panels):
+            raise UserError("all rows diverged, so there is nothing to draw")
         return _draw(panels, len(runs) - len(panels))
 
 

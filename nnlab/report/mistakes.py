@@ -50,7 +50,8 @@ def prediction_cells(predictions: TestPredictions, spec: DataSpec, n: int) -> di
     """Of a line of the predictions: the example's number, what is true, what was predicted and how surely."""
     cells = {"example": str(predictions.examples[n])}
     if spec.classes:
-        cells["true"] = spec.classes[predictions.targets[n]]
+        true = predictions.targets[n]  # -1 is a text that is no class, in a damaged file
+        cells["true"] = spec.classes[true] if true >= 0 else "unknown"
         cells["predicted"] = spec.classes[predictions.predictions[n]]
         return cells | {"probability": f"{predictions.confidence[n]:.1%}"}
     names = spec.targets if spec.outputs > 1 else ("",)

@@ -24,12 +24,13 @@ def pictures_section(stored: StoredRun) -> Section | None:
 
 
 def pictures_of(folder: Path, runs: list[StoredRun]) -> Section | None:
-    """The pictures in a folder that these runs, one or all of -m, ask for."""
+    """The pictures in a folder that these runs, one or all of -m, ask for; a caption may be there alone."""
     settings = runs[0].settings
     names, caption = settings.get("show") or [], settings.get("caption") or ""
+    names = [names] if isinstance(names, str) else names  # show=boundary
     if not isinstance(names, list) or not isinstance(caption, str):
         raise UserError("config.yaml: show is not a list, or caption is not text")
-    if not names:
+    if not names and not caption:
         return None
     commands = [command for run in runs if (command := or_none(getattr, run, "command"))]
     caption = with_changes(" ".join(caption.split()), commands)
@@ -42,7 +43,7 @@ def pictures_of(folder: Path, runs: list[StoredRun]) -> Section | None:
         else:
             images.append(Image(png, f"picture {name}"))
     note = f"The folder has no picture {quote_names(missing)}." if missing else ""
-    return Section("Pictures", [*body, *images], note)
+    return Section("Pictures" if names else "What to look at", [*body, *images], note)
 
 
 def _png(file: Path) -> bytes | None:

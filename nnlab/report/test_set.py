@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlab.errors import UserError
+from nnlab.prediction.mistakes import class_numbers
 from nnlab.records.stored_run import StoredRun
 
 PROBABILITY_PREFIX = "probability_"
@@ -41,7 +42,7 @@ def tested_classes(stored: StoredRun) -> TestedClasses:
     if not classes or not {"target", "prediction"} <= columns.keys():
         raise UserError("test_predictions.csv has no probabilities of classes")
     probabilities = np.stack([_numbers(columns, name) for name in named], 1)
-    target, prediction = (_class_numbers(columns[name], classes) for name in ("target", "prediction"))
+    target, prediction = (class_numbers(columns[name], tuple(classes)) for name in ("target", "prediction"))
     if (target < 0).any():
         raise UserError("test_predictions.csv has a target that is none of its classes")
     return TestedClasses(classes, target, prediction, probabilities, _rows(columns))
@@ -75,20 +76,3 @@ def _numbers(columns: dict[str, np.ndarray], name: str) -> np.ndarray:
     if columns[name].dtype.kind not in "if":
         raise UserError(f"test_predictions.csv: the column {name!r:.60} is not of numbers")
     return columns[name].astype(float)
-
-
-def _class_numbers(labels: np.ndarray, classes: list[str]) -> np.ndarray:
-    """The indices of labels among the classes, -1 for others. Labels that look like numbers were read as
-    such, whether they are written 1, 01 or 1.0."""
-    by_name = {name: number for number, name in enumerate(classes)}
-    if labels.dtype.kind in "if":
-        by_number = {_as_number(name): number for name, number in by_name.items()}
-        return np.array([by_number.get(float(label), -1) for label in labels.tolist()], int)
-    return np.array([by_name.get(label, -1) for label in labels.tolist()], int)
-
-
-def _as_number(name: str) -> float | None:
-    try:
-        return float(name)
-    except ValueError:
-        return None
