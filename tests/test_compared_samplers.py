@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from processes import forked
 
+from nnlab.commands import search_picture
 from nnlab.pictures import search
 from nnlab.search.domains import Choice, Interval
 from nnlab.search.space import Space
@@ -163,3 +164,12 @@ def test_choices_of_numbers_are_an_axis(monkeypatch):
 def test_nothing_complete_is_a_picture_too(monkeypatch):
     failed = [trial(0, 0.2, 1.5, 0, FAILED)]
     assert draw(monkeypatch, PLANE, failed, failed)
+
+
+def test_a_picture_that_fails_costs_nothing(monkeypatch, capsys, tmp_path):
+    def fail(*_):
+        raise ValueError("no colours")
+
+    monkeypatch.setattr(search_picture, "_draw", fail)
+    search_picture.show_searches({}, None, None, tmp_path)
+    assert capsys.readouterr().err.endswith("search.png: there is no picture: ValueError: no colours\n")

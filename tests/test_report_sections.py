@@ -244,7 +244,7 @@ def test_a_figure_has_few_digits_and_no_nan():
 
 @pytest.mark.parametrize("settings, heading", [
     ({"show": "dots", "caption": "look"}, "Pictures"),
-    ({"show": ["dots"], "caption": "look"}, "Pictures"),
+    ({"show": ["dots"] * 3, "caption": "look"}, "Pictures"),
     ({"show": [], "caption": "look"}, "What to look at"),
     ({"show": []}, None),
 ])  # fmt: skip

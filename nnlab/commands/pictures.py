@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,29 +58,34 @@ class EndedRun(NamedTuple):
 def show_pictures(
     command: str, runs: dict[str, EndedRun], folder: Path, cache: DataCache | None = None
 ) -> None:
-    """Draw what the runs, by their names, ask for into `folder`, and say what to look at.
-
-    A picture that cannot be drawn is one line on stderr: it costs nothing that has been trained.
-    """
+    """Draw what the runs, by their names, ask for into `folder`, and say what to look at."""
     wanted = {name: recording(run.settings) for name, run in runs.items()}
     drawn: dict[str, Path] = {}
     for picture_name in dict.fromkeys(one for shown in wanted.values() for one in shown.pictures):
         folders = {
             name: runs[name].folder for name, shown in wanted.items() if picture_name in shown.pictures
         }
-        try:
-            with warnings.catch_warnings(action="ignore", category=Advice):  # the run has given it
-                drawn[picture_name] = _draw(picture_name, folders, folder, cache)
-        except Exception as e:
-            if early_end.is_interruption(e):
-                raise
-            print_advice(command, [f"show = '{picture_name}': there is no picture: {_reason(e)}"])
+        with costing_nothing(command, f"show = '{picture_name}'"):
+            drawn[picture_name] = _draw(picture_name, folders, folder, cache)
     commands = [run.command for run in runs.values()]
     captions = [with_changes(shown.caption, commands) for shown in wanted.values()]
     if not any(shown.pictures for shown in wanted.values()) and any(captions):
         drawn = {file: folder / file for file in USUAL_PICTURES if (folder / file).is_file()}
     if drawn:
         say_pictures([*drawn.values()], captions, Terminal())
+
+
+@contextmanager
+def costing_nothing(command: str, what: str) -> Iterator[None]:
+    """Draw `what` in the block: if that fails, it is one line on stderr, and nothing that has been trained is
+    lost."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=Advice):  # the run has given it
+            yield
+    except Exception as e:
+        if early_end.is_interruption(e):
+            raise
+        print_advice(command, [f"{what}: there is no picture: {_reason(e)}"])
 
 
 def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | None) -> Path:

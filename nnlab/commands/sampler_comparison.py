@@ -12,11 +12,10 @@ from pathlib import Path
 from nnlab.commands import folders, sweep_command, sweep_definition
 from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.messages import print_advice
-from nnlab.commands.pictures import say_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.run_folders import make_run_folder
-from nnlab.commands.search_picture import draw_searches
+from nnlab.commands.search_picture import show_searches
 from nnlab.commands.sweep_request import SweepRequest
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.terminal import Terminal
@@ -61,8 +60,10 @@ def _conclude(jobs: dict[str, PreparedSweep], folder: Path) -> None:
     terminal = Terminal()
     for text in ["", *_table(jobs, folder), "", *labelled_lines("all sweeps", folder)]:
         terminal.line(text)
-    caption = next(iter(jobs.values())).request.settings["caption"]
-    say_pictures([_draw(jobs, folder)], [caption], terminal)
+    first = next(iter(jobs.values()))
+    caption = first.request.settings["caption"]
+    searched = {sampler: job.sweep.trials for sampler, job in jobs.items()}
+    show_searches(searched, first.sweep.space, first, folder, caption)
 
 
 def _table(jobs: dict[str, PreparedSweep], folder: Path) -> list[str]:
@@ -80,10 +81,3 @@ def _table(jobs: dict[str, PreparedSweep], folder: Path) -> list[str]:
         rows.append(row + [""] * (5 - len(row)))
     test = "test RMSE" if task == "regression" else "test accuracy"
     return table(["sampler", "trials", metric_label(objective, task), "of trial", test], rows, left=1)
-
-
-def _draw(jobs: dict[str, PreparedSweep], folder: Path) -> Path:
-    """Draw the trials of all samplers; the file."""
-    first = next(iter(jobs.values()))
-    searched = {sampler: job.sweep.trials for sampler, job in jobs.items()}
-    return draw_searches(searched, first.sweep.space, first, folder)

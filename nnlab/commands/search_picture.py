@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.pictures import say_pictures
+from nnlab.commands.pictures import costing_nothing, say_pictures
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.records.files import atomic_write
 from nnlab.records.terminal import Terminal
@@ -16,8 +16,15 @@ from nnlab.search.trial import Trial
 PICTURE_FILE = "search.png"
 
 
-def draw_searches(searched: dict[str, list[Trial]], space: Space, job: PreparedSweep, folder: Path) -> Path:
-    """Draw these trials into `folder`; the file. Their objective is that of the job."""
+def show_searches(
+    searched: dict[str, list[Trial]], space: Space, job: PreparedSweep, folder: Path, caption: str = ""
+) -> None:
+    """Draw these trials into `folder`, and say where. Their objective is that of the job."""
+    with costing_nothing("sweep", PICTURE_FILE):
+        say_pictures([_draw(searched, space, job, folder)], [caption], Terminal())
+
+
+def _draw(searched: dict[str, list[Trial]], space: Space, job: PreparedSweep, folder: Path) -> Path:
     from nnlab.pictures import search  # imports matplotlib
 
     searches = [search.Searched(name, trials) for name, trials in searched.items()]
@@ -36,4 +43,4 @@ def draw_both(refined: CommandLine, job: PreparedSweep, folder: Path) -> None:
     if earlier.objectives[0] != now.objectives[0] or not {*job.sweep.space.always} >= {*space.always}:
         return
     searched = {earlier.sampler.name: trials, f"{now.sampler.name}, refined": job.sweep.trials}
-    say_pictures([draw_searches(searched, space, job, folder)], [], Terminal())
+    show_searches(searched, space, job, folder)

@@ -11,10 +11,8 @@ from nnlab.records.text import format_duration
 from nnlab.report.check_figures import RUNG_FIGURES
 from nnlab.report.page import Section
 from nnlab.report.parts import Image, Part, Preformatted, Table, Text
-from nnlab.untrusted import plain_file, unlinked_file
+from nnlab.report.stored_png import stored_png
 
-MOST_BYTES = 2**22  # of a picture
-PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
 WORDS = {"pass": "passed", "warn": "warned", "fail": "failed"}
 
 
@@ -63,9 +61,5 @@ def rung_section(folder: Path, verdict: StoredVerdict) -> Section:
 
 def _picture(folder: Path, rung: str) -> list[Image]:
     """The picture in the folder that has the name of the rung, if there is one."""
-    if not rung.isidentifier() or not (file := folder / f"{rung}.png").is_file():
-        return []
-    with plain_file(unlinked_file(file)) as opened:
-        content = opened.read(MOST_BYTES + 1)
-    is_png = content.startswith(PNG_BEGINNING) and len(content) <= MOST_BYTES
-    return [Image(content, f"the picture of {rung}")] if is_png else []
+    png = stored_png(folder / f"{rung}.png") if rung.isidentifier() else None
+    return [Image(png, f"the picture of {rung}")] if png else []

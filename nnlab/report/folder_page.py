@@ -13,6 +13,7 @@ from nnlab.report.parts import Text
 from nnlab.report.run_facts import title_of
 from nnlab.report.run_sections import run_sections
 from nnlab.report.safe_sections import safe_sections
+from nnlab.report.shown_pictures import CAPTION_HEADING
 
 PAGE_FILE = "report.html"
 
@@ -42,4 +43,5 @@ def _sweep_sections(folder: Path) -> Iterator[Section]:
     winner = winner_of(folder)
     if winner is not None:
         yield Section("The winner's run", [Text(f"What follows is of the run in {winner.path.name}/.")])
-        yield from run_sections(winner)
+        # A caption without pictures was written for the search.
+        yield from (section for section in run_sections(winner) if section.heading != CAPTION_HEADING)

@@ -11,11 +11,11 @@ from nnlab.records.stored_run import StoredRun
 from nnlab.report.page import Section
 from nnlab.report.parts import Image, Part, Text
 from nnlab.report.run_facts import or_none
-from nnlab.untrusted import plain_file, unlinked_file
+from nnlab.report.stored_png import stored_png
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,40}")  # of a picture, which is the name of its file too
-MOST_BYTES = 2**22  # of a picture
-PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
+MOST_PICTURES = 20
+CAPTION_HEADING = "What to look at"  # of a caption without pictures
 
 
 def pictures_section(stored: StoredRun) -> Section | None:
@@ -36,20 +36,11 @@ def pictures_of(folder: Path, runs: list[StoredRun]) -> Section | None:
     caption = with_changes(" ".join(caption.split()), commands)
     missing, body = [], [Text(caption)] * bool(caption)
     images: list[Part] = []
-    for name in map(str, names):
-        png = _png(folder / f"{name}.png") if NAME_PATTERN.fullmatch(name) else None
+    for name in [*dict.fromkeys(map(str, names))][:MOST_PICTURES]:
+        png = stored_png(folder / f"{name}.png") if NAME_PATTERN.fullmatch(name) else None
         if png is None:
             missing.append(name)
         else:
             images.append(Image(png, f"picture {name}"))
     note = f"The folder has no picture {quote_names(missing)}." if missing else ""
-    return Section("Pictures" if names else "What to look at", [*body, *images], note)
-
-
-def _png(file: Path) -> bytes | None:
-    """The content of a picture; None if there is none, or it is something else."""
-    if not file.is_file():
-        return None
-    with plain_file(unlinked_file(file)) as opened:
-        content = opened.read(MOST_BYTES + 1)
-    return content if content.startswith(PNG_BEGINNING) and len(content) <= MOST_BYTES else None
+    return Section("Pictures" if names else CAPTION_HEADING, [*body, *images], note)
