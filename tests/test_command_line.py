@@ -9,6 +9,7 @@ import pytest
 from searches import IRIS, resume, sweep, sweep_json
 
 import nnlab
+from nnlab.checks.ladder import CheckSettings
 from nnlab.commands import continued_sweep, hydra_private, multirun, sweep_definition
 from nnlab.commands.command_keys import (
     CHANGEABLE_ON_RESUME,
@@ -120,7 +121,7 @@ def test_the_keys_of_commands_are_those_that_their_classes_declare():
     assert keys_of("sweep") == {f.name for f in fields(SweepSettings)} | {f.name for f in fields(Search)} | {
         "space"
     }
-    assert keys_of("check") == {"only", "check"}
+    assert keys_of("check") == {f.name for f in fields(CheckSettings)} | {"check"}
     assert keys_of("graph") == {f.name for f in fields(GraphSettings)}
     assert {*SWEEP_FOLDER_KEYS, *CHANGEABLE_ON_RESUME} | {*LOCATION_KEYS} - {"hydra"} <= keys_of("sweep")
 

@@ -318,7 +318,10 @@ MOMENTS = {
 
 
 GENERATED = [name for name, data in SOURCES.items() if data().drawn or name in ("iris", "diabetes")]
-SMALL_DATA = {"mnist1d": SOURCES["mnist1d"](n=1500)}
+DATA_EXAMPLES = {
+    "mnist1d": SOURCES["mnist1d"](n=1500),
+    "ravine": SOURCES["ravine"](noise=0.5),  # which alone is drawn
+}
 QUICK = {"points": 3, "startup": 5, "population": 4}  # few trials before a sampler learns
 # Hyperband's trials are judged beside those of their own bracket.
 BY_BRACKETS = {"hyperband": {"groups": lambda self, numbers: [
@@ -361,7 +364,7 @@ def contracts():
         small = {"tabular": Tabular(hidden=(9, 9))}  # which has the boxes of the large one
         yield f"model-{name}", ModelContract, {"model": small.get(name, EXAMPLES[name])} | shapes
     for name in GENERATED:
-        yield f"data-{name}", DataContract, {"data": SMALL_DATA.get(name, SOURCES[name])}
+        yield f"data-{name}", DataContract, {"data": DATA_EXAMPLES.get(name, SOURCES[name])}
     for name, split in SPLITS.items():
         yield f"split-{name}", SplitContract, {"split": split}
     yield "regularizer", RegularizerContract, {"regularizer": Regularizer}

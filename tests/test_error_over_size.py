@@ -11,6 +11,7 @@ from nnlab.errors import UserError
 from nnlab.pictures import error_over_size
 from nnlab.pictures.base import shown_runs
 from nnlab.pictures.size import interpolation_threshold, numbers_in, size_of
+from nnlab.records import picture
 
 
 def stored(**settings):
@@ -99,12 +100,27 @@ def test_picture_is_drawn_by_the_command(widths):
     assert "runs/error_over_size.png" in said
 
 
-def test_picture_shows_the_means_of_the_summaries(widths, monkeypatch):
-    folders = sorted(file.parent for file in widths[0].glob("*/summary.json"))
+def run_folders(widths):
+    return sorted(file.parent for file in widths[0].glob("*/summary.json"))
+
+
+def panels(folders, monkeypatch):
     drawn = []
     monkeypatch.setattr(error_over_size, "render_png", lambda figure: drawn.append(figure) or b"")
     error_over_size.ErrorOverSize().draw(shown_runs({path.name: path for path in folders}))
-    left, right = drawn[0].axes[:2]
+    return drawn[0].axes[:2]
+
+
+def test_errors_of_many_magnitudes_have_a_logarithmic_axis(widths, monkeypatch):
+    assert panels(run_folders(widths), monkeypatch)[0].get_ylim()[0] == 0
+    monkeypatch.setattr(picture, "LOG_FROM_RATIO", 1)
+    left, _ = panels(run_folders(widths), monkeypatch)
+    assert left.get_yscale() == "log" and left.get_ylim()[0] > 0
+
+
+def test_picture_shows_the_means_of_the_summaries(widths, monkeypatch):
+    folders = run_folders(widths)
+    left, right = panels(folders, monkeypatch)
     assert left.get_xlabel() == "units in the hidden layer" and left.get_ylabel() == "error (%)"
     (top,) = left.child_axes
     assert [text.get_text() for text in top.get_xticklabels()] == ["19", "67", "515"]  # 4-h-3: 8 h + 3

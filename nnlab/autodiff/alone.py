@@ -20,7 +20,7 @@ from nnlab.autodiff.box import Box
 from nnlab.autodiff.boxes import BOXES
 from nnlab.autodiff.compare_gradient import Point, compare_gradient
 from nnlab.autodiff.gradient_comparison import DIFFERENCE_TOLERANCE, GradientComparison
-from nnlab.autodiff.loss_box import LossBox
+from nnlab.autodiff.loss_alone import LossAlone
 from nnlab.choices import short_repr
 from nnlab.errors import UserError, nearest
 from nnlab.streams import stream
@@ -153,7 +153,7 @@ class Alone:
         arrays = [_as_tensor(v) for v in x]
         self._as_torch, self._is_vector = isinstance(x[0], torch.Tensor), arrays[0].ndim == 1
         is_float32 = arrays[0].dtype == torch.float32
-        if isinstance(self.box, LossBox) and len(arrays) == 2:
+        if isinstance(self.box, LossAlone) and len(arrays) == 2:
             arrays[1] = self._targets(*arrays)
         inputs = [self._columns(v.to(torch.float32 if is_float32 else torch.float64)) for v in arrays]
         if len({v.shape[-1] for v in inputs}) > 1:
@@ -185,10 +185,10 @@ class Alone:
 
     def _dy(self, dy, bound: BoundAlone) -> torch.Tensor:
         if dy is None:
-            is_loss = isinstance(self.box, LossBox)
+            is_loss = isinstance(self.box, LossAlone)
             return torch.full_like(bound.y, 1 / bound.batch if is_loss else 1.0)
         dy = _as_tensor(dy).to(bound.y)
-        per_example = bound.output_per_example and not isinstance(self.box, LossBox)
+        per_example = bound.output_per_example and not isinstance(self.box, LossAlone)
         dy = self._columns(dy) if per_example and dy.ndim else dy[None]
         if dy.shape != bound.y.shape:
             raise UserError(
@@ -245,7 +245,7 @@ def _as_box(box) -> Box:
     if isinstance(box, Box):
         return box
     if all(hasattr(box, name) for name in ("fprop", "bprop", "needs_classes")):
-        return LossBox(box)
+        return LossAlone(box)
     if isinstance(box, torch.nn.Module):
         name = type(box).__name__
         raise UserError(

@@ -19,7 +19,7 @@ from nnlab.streams import stream
 class Ravine(Data):
     """Points of the line y = x + 1, whose squared error is a ravine over slope w and intercept b.
 
-        loss(w, b) = (w - 1, b - 1) A (w - 1, b - 1)',    A = mean of (x, 1)'(x, 1)
+        loss(w, b) = (w - 1, b - 1) A (w - 1, b - 1)',  A = mean of (x, 1)'(x, 1)
 
     A is half the Hessian. Its largest eigenvalue is `condition` times the other one; the floor of the ravine,
     along which the loss changes least, runs at `angle` degrees to the axis of b. At 0 the inputs have mean 0

@@ -67,7 +67,8 @@ def _draw(size: Size, parameter_counts: list[int], summaries: list[dict]) -> byt
         _axes(axes, size, label)
         if size.key != PARAMETERS:
             _parameter_axis(axes, size, parameter_counts)
-    left.set_ylim(bottom=0)
+    if left.get_yscale() == "linear":
+        left.set_ylim(bottom=0)
     thresholds = _mark_interpolation(left, size, lines, summaries) if share else []
     _legend(figure, sets, lines, thresholds)
     note = _note(summaries, len(all_lines) - len(lines))

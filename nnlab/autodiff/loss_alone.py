@@ -1,4 +1,4 @@
-"""A loss as a box, of outputs z and targets t."""
+"""A loss as a box by itself: of outputs z and targets t, a number for each example."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnlab.errors import UserError
 
 
 @dataclass(frozen=True)
-class LossBox(Box):
+class LossAlone(Box):
     """y = the loss l of each example, (K, B); dz = dy dl / dz. Targets have no gradient."""
 
     name: ClassVar[str] = "loss"
