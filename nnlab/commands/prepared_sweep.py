@@ -65,8 +65,9 @@ def prepare_sweep(request: SweepRequest) -> PreparedSweep:
             f"the data are not those that the sweep in '{request.resume_folder}' began with: the same file, "
             f"and the same working directory if its path is relative"
         )
-    first = sweep.first_candidate.experiment
-    refuse_pictures(request.definition.trials.settings({}), first, sweep.cache.datasets[first.data].spec)
+    settings = request.definition.trials.settings(sweep.first_candidate.params)
+    winner = Experiment.from_config(experiment_settings(settings))  # which records more than a trial does
+    refuse_pictures(settings, winner, sweep.cache.datasets[winner.data].spec)
     plan = sweep.plan()
     batch, instead = f"a batch of {plan.batch} trials", "set a smaller batch=, rows= or model"
     refuse_too_large(plan.memory, batch, instead, device(sweep.first_candidate.experiment.device))
