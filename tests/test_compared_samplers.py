@@ -8,6 +8,7 @@ import pytest
 from processes import forked
 
 from nnlab.commands import search_picture
+from nnlab.errors import UserError
 from nnlab.pictures import search
 from nnlab.search.domains import Choice, Interval
 from nnlab.search.space import Space
@@ -161,9 +162,11 @@ def test_choices_of_numbers_are_an_axis(monkeypatch):
     assert (panel.get_xscale(), panel.get_yscale()) == ("log", "linear")
 
 
-def test_nothing_complete_is_a_picture_too(monkeypatch):
+def test_where_trials_failed_is_drawn_in_the_plane_alone(monkeypatch):
     failed = [trial(0, 0.2, 1.5, 0, FAILED)]
     assert draw(monkeypatch, PLANE, failed, failed)
+    with pytest.raises(UserError, match="no trial was completed"):
+        draw(monkeypatch, Space({"lr": Interval(0.1, 1.0)}), failed, failed)
 
 
 def test_a_picture_that_fails_costs_nothing(monkeypatch, capsys, tmp_path):

@@ -8,7 +8,8 @@ from test_picture import size_of
 from nnlab.pictures import curves as curves_picture
 from nnlab.pictures import picture
 from nnlab.pictures.base import shown_runs
-from nnlab.records.curves import stored_curves
+from nnlab.records import picture as picture_style
+from nnlab.records.curves import Curves, stored_curves
 from nnlab.records.stored_run import StoredRun
 
 
@@ -58,6 +59,15 @@ def test_of_several_runs(names, stored):
     folders = {f"key={n}": stored[name] for n, name in enumerate(names)}
     png = draw(folders)
     assert size_of(png) == (1200, 500) and png == draw(folders)
+
+
+def test_a_single_epoch_is_a_dot():
+    curves = Curves(2)
+    curves.add(1, np.arange(2), {"val_loss": np.array([0.5, 0.7])})
+    axes = picture_style.blank_figure().subplots()
+    curves_picture._panel(axes, [curves], "val_loss", 1.0)
+    (line,) = axes.lines
+    assert line.get_marker() == "o" and line.get_ydata().tolist() == [0.6]
 
 
 def test_names_of_strangers_are_no_markup(stored):

@@ -83,7 +83,8 @@ def _panel(axes, curves: list[Curves], name: str, factor: float) -> None:
         values = factor * of_run.values(name)
         mean = bands(values).mean
         shown.append(np.pad(mean, (0, epochs - len(mean)), constant_values=np.nan))
-        axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=1.5)
+        dot = {"marker": "o", "markersize": 4} if len(mean) == 1 else {}  # a line of one point is not seen
+        axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=1.5, **dot)
         if of_run.epochs < epochs:
             axes.plot(of_run.epochs, mean[-1], color=colour, **END_LINE)
         if of_run.rows == 1:

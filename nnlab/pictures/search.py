@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from nnlab.arguments import is_number
-from nnlab.errors import visible
+from nnlab.errors import UserError, visible
 from nnlab.records.picture import (
     BLACK,
     DOTS_PER_INCH,
@@ -59,9 +59,12 @@ class Searched:
 @with_default_style
 def draw(searches: list[Searched], space: Space, objective: str, sign: int) -> bytes:
     """A PNG of 1200 x 840 pixels, without the panels 1200 x 500. `objective` is its label; `sign`: 1 if the
-    least is the best, else -1."""
+    least is the best, else -1. Raises `UserError` where there are
+    neither panels nor a trial that was completed."""
     keys = [key for key in space.always if _scale(space.domains[key])][:2]
     panels = searches[:MOST_SEARCHES] if len(keys) == 2 else []
+    if not panels and not any(trial.state == COMPLETE for search in searches for trial in search.trials):
+        raise UserError("no trial was completed, so there is nothing to draw")
     figure = Figure(
         figsize=(SIZE_INCHES[0], HEIGHT_INCHES if panels else SIZE_INCHES[1]),
         dpi=DOTS_PER_INCH,
