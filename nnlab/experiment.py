@@ -380,9 +380,8 @@ class Row:
     def refit_row(self, past: Sequence[PastEpoch]) -> Row:
         """This row for a refit, with nothing held back: it repeats the epochs that led to its best weights,
         with their learning rates, and goes back from the same epochs."""
-        all_examples = np.sort(np.concatenate([self.fold.train, self.fold.validation]))
         e = replace(self.experiment, metric="last", stopping=Stopping(), histograms=0)
-        fold = replace(self.fold, train=all_examples)
+        fold = replace(self.fold, train=self.fold.refit_examples)
         return replace(self, experiment=e, fold=fold, refit=len(past), past=tuple(past))
 
     @property

@@ -46,6 +46,11 @@ class Fold:
         """The set on which training is monitored: `validation`, or `train` where nothing is held back."""
         return "validation" if len(self.validation) else "train"
 
+    @property
+    def refit_examples(self) -> np.ndarray:
+        """What a second training trains on: training and validation examples, sorted."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
 
 @dataclass(frozen=True)
 class Split(Component):

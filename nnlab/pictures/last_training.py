@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from nnlab.data.splits import Fold
 from nnlab.pictures.base import ShownRun
 
@@ -17,5 +15,4 @@ def last_training(run: ShownRun, number: int) -> tuple[Fold, int]:
     refit = result.get("refit") or {"status": "diverged"}
     if refit["status"] == "diverged":
         return fold, result["epochs"]
-    train = np.sort(np.concatenate([fold.train, fold.validation]))
-    return replace(fold, train=train), refit["epochs"]
+    return replace(fold, train=fold.refit_examples), refit["epochs"]

@@ -64,7 +64,7 @@ class TrainingData:
         refit = next((r.get("refit") for r in self._stored.rows if r["row"] == row.number), None)
         if not isinstance(refit, dict) or refit.get("status") == "diverged":
             return fold
-        return replace(fold, train=np.sort(np.concatenate([fold.train, fold.validation])))
+        return replace(fold, train=fold.refit_examples)
 
     def _read(self) -> Dataset:
         e = self._stored.experiment
