@@ -38,7 +38,8 @@ def records(**settings):
 
 def test_bytes_of_a_step_grow_with_its_batch_and_the_optimizer():
     """Activations and their gradients: of 2 hidden layers of 64 units at least their outputs."""
-    by_batch = {batch: records(batch_size=batch)[-1].tensor_bytes for batch in (64, 128, 256)}
+    by_batch = {batch: records(batch_size=batch)[-1].tensor_bytes for batch in (1, 8, 64, 128, 256)}
+    assert sorted(by_batch.values()) == [*by_batch.values()]  # no chunk of many small steps is counted
     assert by_batch[256] - by_batch[128] == pytest.approx(2 * (by_batch[128] - by_batch[64]), rel=0.05)
     assert by_batch[256] - by_batch[128] >= 128 * (64 + 64 + 2) * 4
     adam, sgd = (records(optimizer=name)[0].tensor_bytes for name in ("adam", "sgd"))

@@ -36,12 +36,12 @@ def paths(run: ShownRun, most_rows: int) -> list[Path]:
     graph = e.graph(stored.spec)
     curves = np.stack([stored.curves(name) for name in theta_names(graph.layout())], axis=2)
     loss = stored.curves("train_loss")
-    found = []
+    drawn = []
     for result in stored.rows[:most_rows]:
         number = result["row"]
         start = _parameters(graph, initial_theta([Row(e, result["seed"], run.fold(number))], graph))
-        found.append(Path(np.concatenate([start, curves[number]]), loss[number]))
-    return found
+        drawn.append(Path(np.concatenate([start, curves[number]]), loss[number]))
+    return drawn
 
 
 def objective(run: ShownRun, points: np.ndarray) -> np.ndarray:
