@@ -258,6 +258,15 @@ def test_pictures_and_captions_of_all_forms(settings, heading, tmp_path):
     assert len(section.body) == 1 + (heading == "Pictures")
 
 
+def test_runs_that_ask_for_other_pictures_show_all(tmp_path):
+    for name in ("dots", "lines"):
+        (tmp_path / f"{name}.png").write_bytes(png_of(np.zeros((2, 2), np.uint8)))
+    section = pictures_of(
+        tmp_path, [SimpleNamespace(settings={"show": show}) for show in ("dots", ["lines"])]
+    )
+    assert [image.label for image in section.body] == ["picture dots", "picture lines"]
+
+
 @pytest.mark.parametrize("summary, untested", [
     ({"metrics": {"val_loss": {}}}, True),
     ({"metrics": {}}, True),

@@ -14,7 +14,7 @@ from nnlab.report.run_facts import or_none
 from nnlab.report.stored_png import stored_png
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,40}")  # of a picture, which is the name of its file too
-MOST_PICTURES = 20
+MOST_PICTURES, MOST_RUNS = 20, 50  # of a page; whose settings are read
 CAPTION_HEADING = "What to look at"  # of a caption without pictures
 
 
@@ -25,11 +25,12 @@ def pictures_section(stored: StoredRun) -> Section | None:
 
 def pictures_of(folder: Path, runs: list[StoredRun]) -> Section | None:
     """The pictures in a folder that these runs, one or all of -m, ask for; a caption may be there alone."""
-    settings = runs[0].settings
-    names, caption = settings.get("show") or [], settings.get("caption") or ""
-    names = [names] if isinstance(names, str) else names  # show=boundary
-    if not isinstance(names, list) or not isinstance(caption, str):
-        raise UserError("config.yaml: show is not a list, or caption is not text")
+    names, caption = [], runs[0].settings.get("caption") or ""
+    for run in runs[:MOST_RUNS]:
+        of_run = run.settings.get("show") or []
+        names += of_run if isinstance(of_run, list) else [of_run]  # show=boundary
+    if not isinstance(caption, str):
+        raise UserError("config.yaml: caption is not text")
     if not names and not caption:
         return None
     commands = [command for run in runs if (command := or_none(getattr, run, "command"))]
