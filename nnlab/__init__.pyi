@@ -24,6 +24,8 @@ from nnlab.data.sources import (
     Noise as Noise,
     Npy as Npy,
     Npz as Npz,
+    RarePoints as RarePoints,
+    Ravine as Ravine,
     Sine as Sine,
     Spirals as Spirals,
     Table as Table,

@@ -6,7 +6,7 @@ the examples and dropout's uniform numbers, all drawn from their streams.
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -71,6 +71,7 @@ class Epoch:
     metrics: dict[str, float]
     weights: dict[str, np.ndarray]  # at its end, before it goes back
     went_back: bool = False
+    events: dict[str, float] = field(default_factory=dict)  # what the schedule did after it
 
 
 def train(row: Row) -> list[Epoch]:
@@ -134,4 +135,6 @@ def train(row: Row) -> list[Epoch]:
                 factor *= e.schedule.factor
             else:
                 snapshot, previous_metric = copy.deepcopy((net.state_dict(), optimizer.state_dict())), now
+            back = float(epochs[-1].went_back)
+            epochs[-1].events = {"went_back": back, "lr_lowered": back if epoch < e.epochs else 0.0}
     return epochs

@@ -86,7 +86,8 @@ def test_training_equals_a_loop_of_torch(experiment):
         for number, (actual, epoch) in enumerate(
             zip(epochs_of_row[row.number], epochs, strict=True), start=1
         ):
-            assert actual == pytest.approx(epoch.metrics, rel=1e-8, abs=1e-10), f"epoch {number}"
+            expected = epoch.metrics | epoch.events
+            assert actual == pytest.approx(expected, rel=1e-8, abs=1e-10), f"epoch {number}"
         best = int(np.argmin([epoch.metrics[experiment.metric] for epoch in epochs]))
         assert (result.best_epoch, result.status) == (best + 1, "finished")
         assert result.best == pytest.approx(epochs[best].metrics, rel=1e-8, abs=1e-10)

@@ -28,8 +28,8 @@ class Ravine(Data):
     which makes gradients of mini-batches noisy, and moves the minimum a little.
 
     >>> x = Ravine(condition=25.0).load().x
-    >>> round(x.mean(), 9), round(x.std(), 9)
-    (0.0, 5.0)
+    >>> f"{abs(x.mean()):.9f} {x.std():.9f}"
+    '0.000000000 5.000000000'
     """
 
     name: ClassVar[str] = "ravine"
