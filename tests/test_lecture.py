@@ -17,6 +17,8 @@ from nnlab.pictures.penalty import kind
 from nnlab.records.stored_run import StoredRun
 from nnlab.streams import stream
 
+UNSEEN = ["show=[]", "picture=false"]  # test_lecture_pictures.py draws them
+
 
 @pytest.fixture
 def lecture(tmp_path, monkeypatch):
@@ -86,7 +88,7 @@ def noise():
 
 def test_logistic_regression_takes_the_slides_steps(lecture):
     """From the same weights N(0, 1) and b = 0, in float64: the same losses, w and b."""
-    folder = lecture("logistic_regression", "epochs=300", "dtype=float64")
+    folder = lecture("logistic_regression", "epochs=300", "dtype=float64", *UNSEEN)
     x, y = noise()
     w, b, losses = slide(x, y, START, 0.0, 300)
     run = StoredRun(folder)
@@ -98,7 +100,7 @@ def test_logistic_regression_takes_the_slides_steps(lecture):
 
 def test_logistic_regression_fits_the_noise(lecture):
     """A quarter of its 10,000 steps, for time: the rest takes the loss from 0.0488 to 0.0488."""
-    folder = lecture("logistic_regression", "epochs=2500")
+    folder = lecture("logistic_regression", "epochs=2500", *UNSEEN)
     x, y = noise()
     w, _, losses = slide(x, y, START, 0.0, 2500)
     end = last(folder)
@@ -131,12 +133,12 @@ def test_early_stopping_does_not_learn_wrong_labels(lecture, tmp_path):
     assert row["test"]["accuracy"] > 0.91
     assert (folder / "curves.png").exists()
     folder.rename(tmp_path / "stopped")
-    (to_the_end,) = StoredRun(lecture("early_stopping", "stopping=none", "metric=last")).rows
+    (to_the_end,) = StoredRun(lecture("early_stopping", "stopping=none", "metric=last", *UNSEEN)).rows
     assert to_the_end["best"]["train_error"] < 0.01 and to_the_end["test"]["accuracy"] < 0.86
 
 
 def test_every_decay_settles_where_a_constant_rate_bounces(lecture):
-    folder = lecture("schedules", "seeds=3")
+    folder = lecture("schedules", "seeds=3", *UNSEEN)
     loss = {name.removeprefix("schedule="): run.curves("val_loss") for name, run in runs_of(folder).items()}
     last = {name: curves[:, -10:] for name, curves in loss.items()}
     constant = last.pop("constant")
@@ -146,7 +148,7 @@ def test_every_decay_settles_where_a_constant_rate_bounces(lecture):
 
 
 def test_halving_helps_and_going_back_freezes(lecture, capsys):
-    folder = lecture("halving")
+    folder = lecture("halving", *UNSEEN)
     runs = {name.removeprefix("schedule="): run for name, run in runs_of(folder).items()}
     error = {name: run.curves("val_error")[0] for name, run in runs.items()}
     assert error["halve_on_rise"][-1] < 0.03 < error["halve_and_go_back"][-1] < error["constant"][-5:].min()
@@ -208,7 +210,7 @@ def test_an_experiment_takes_other_data(lecture):
 
 
 def test_optimizers_beside_each_other(lecture):
-    best = comparison(lecture("optimizers"))
+    best = comparison(lecture("optimizers", "show=[]"))
     loss = {name.removeprefix("optimizer="): metrics["val_loss"] for name, metrics in best.items()}
     assert set(loss) >= {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam"}
     assert all(metric["n"] == 10 for metric in loss.values())
@@ -216,7 +218,7 @@ def test_optimizers_beside_each_other(lecture):
 
 
 def test_initialization_beside_each_other(lecture):
-    metrics_of_run = comparison(lecture("initialization"))
+    metrics_of_run = comparison(lecture("initialization", "seeds=2", "show=[]"))
     error = {
         name.removeprefix("init="): metrics["val_error"]["mean"] for name, metrics in metrics_of_run.items()
     }
@@ -225,7 +227,7 @@ def test_initialization_beside_each_other(lecture):
 
 
 def test_weights_too_small_right_and_too_large(lecture):
-    metrics_of_run = comparison(lecture("initial_scale", "seeds=2", "epochs=5"))
+    metrics_of_run = comparison(lecture("initial_scale", "seeds=2", "epochs=5", "show=[]"))
     error = {
         float(name.removeprefix("init.std=")): metrics["val_error"]["mean"]
         for name, metrics in metrics_of_run.items()
@@ -244,7 +246,7 @@ def test_normalisation_by_the_training_set(lecture):
 
 
 def test_batch_normalisation_lets_sigmoids_learn(lecture):
-    metrics_of_run = comparison(lecture("batch_norm", "seeds=2", "epochs=12"))
+    metrics_of_run = comparison(lecture("batch_norm", "seeds=2", "epochs=12", "show=[]"))
     none, batch = (
         metrics_of_run[f"model.normalization={name}"]["val_error"]["mean"] for name in ("none", "batch")
     )
@@ -253,7 +255,7 @@ def test_batch_normalisation_lets_sigmoids_learn(lecture):
 
 def test_poolings_beside_each_other(lecture):
     """A third of its epochs and two seeds, for time."""
-    metrics_of_run = comparison(lecture("pooling", "epochs=20", "seeds=2"))
+    metrics_of_run = comparison(lecture("pooling", "epochs=20", "seeds=2", "show=[]"))
     accuracy = {
         name.removeprefix("model.pooling="): metrics["test_accuracy"]["mean"]
         for name, metrics in metrics_of_run.items()
@@ -331,13 +333,15 @@ def test_dropout_of_inputs_penalises_rare_words_less(lecture):
 
 
 def test_wide_networks_follow_the_sine_and_narrow_ones_cannot(lecture):
-    folder = lecture("universal_approximation", "model.hidden=[1],[16]", "seeds=2", "epochs=300")
+    folder = lecture("universal_approximation", "model.hidden=[1],[16]", "seeds=2", "epochs=300", "show=[]")
     rmse = {run: metrics["test_rmse"]["mean"] for run, metrics in comparison(folder).items()}
     one, sixteen = (rmse[f"model.hidden=[{width}]"] for width in (1, 16))
     assert one > 0.7 and 0.2 < sixteen < 0.35  # the noise has 0.2, a constant sqrt(1/2 + 0.04) = 0.73
 
 
 def test_wide_networks_follow_spirals_and_narrow_ones_cannot(lecture):
-    folder = lecture("boundaries", "data=spirals", "model.hidden=[2],[64]", "seeds=2", "epochs=200")
+    folder = lecture(
+        "boundaries", "data=spirals", "model.hidden=[2],[64]", "seeds=2", "epochs=200", "show=[]"
+    )
     accuracy = {run: metrics["test_accuracy"]["mean"] for run, metrics in comparison(folder).items()}
     assert accuracy["model.hidden=[2]"] < 0.8 and accuracy["model.hidden=[64]"] > 0.97
