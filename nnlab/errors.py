@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import shutil
 import sys
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -49,9 +51,14 @@ def say(command: str, sentence: str) -> None:
 
 
 def complain(line: str) -> None:
-    """One line on stderr."""
+    """One line on stderr; on a terminal, which would break it within words, it is wrapped between them."""
     # Where stderr is full or gone, the exit code still says that something went wrong.
     with contextlib.suppress(OSError):
+        if sys.stderr is not None and sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns
+            line = textwrap.fill(
+                line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            )
         print(line, file=sys.stderr)
 
 
@@ -112,7 +119,11 @@ class Advice(UserWarning):
         super().__init__(one_line(str(sentence)))
 
 
-def advise(sentence: str) -> None:
+class CheckedAdvice(Advice):
+    """Advice on data that the rung `data` of `nnlab check` gives too, with what it measured."""
+
+
+def advise(sentence: str, kind: type[Advice] = Advice) -> None:
     """Warn with an `Advice`, at the line of the user's that called nnlab: the last one before its own."""
     depth, level, frame = 0, 1, sys._getframe()
     while frame is not None:
@@ -120,7 +131,7 @@ def advise(sentence: str) -> None:
         if frame.f_globals.get("__name__", "").partition(".")[0] == "nnlab":
             level = depth + 1
         frame = frame.f_back
-    warnings.warn(sentence, Advice, stacklevel=level)
+    warnings.warn(sentence, kind, stacklevel=level)
 
 
 def nearest(name, names, of: str = "") -> str:

@@ -255,6 +255,9 @@ def test_the_proposed_rate_trains_where_the_default_diverges(data, optimizer):
     (["-m", "data=iris", "optimizer=sgd", "optimizer.lr=1e9,1e-9", "epochs=3"],
      "2 of 2 runs went badly, the worst: the row diverged; try optimizer.lr=0.01, or find out why: "
      "nnlab check only=rates data=iris"),
+    (["optimizer=sgd", "optimizer.lr=1e6", "epochs=1", "show=[curves]", "caption=Divergence, drawn",
+      "record=[effective_step]", "predictions=false", "checkpoint.minutes=9", "hydra.run.dir=outputs/here"],
+     "find out why: nnlab check only=rates optimizer=sgd optimizer.lr=1e6 epochs=1"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else "")  # fmt: skip
 def test_train_ends_with_the_proposal(tmp_path, monkeypatch, capsys, arguments, proposal):
     monkeypatch.chdir(tmp_path)

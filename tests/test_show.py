@@ -144,7 +144,8 @@ def test_diverged_runs_have_no_picture(here, capsys):
     (["data=digits", "show=[boundary]"], "show = 'boundary' needs examples of two numbers"),
     (["data=moons", "show=[boundary,fit]"], "show = 'fit' needs examples of one number"),
     (["-m", "data=moons,digits", "show=[boundary]"], "run data=digits: show = 'boundary' needs"),
-    (["data=line", "caption=[1]"], "caption = [1]: expected a word"),
+    (["-m", "data=line", "show=fit,curves"], "write 'show=[fit,curves]' for all of them"),
+    (["-m", "data=line", "picture=true,false"], "picture is the same for all runs"),
 ])  # fmt: skip
 def test_refused_before_training(here, capsys, words, sentence):
     assert main(["train", *words]) == 2

@@ -111,3 +111,17 @@ def test_tab_offers_files_of_such_names(tmp_path, monkeypatch):
         "data.path=a (1).csv",
         "data.path=größe.csv",
     ]
+
+
+@pytest.mark.parametrize(
+    "caption", ["Adam, then SGD", "a,b", "[a, b]: see", "It's at 5% (left)", "choice(a,b)", "7", "range(1,3)"]
+)
+def test_a_caption_is_one_text_whatever_is_in_it(caption):
+    from nnlab.commands import hydra_overrides
+
+    for several in (False, True):
+        (word,) = readable(f"caption={caption}", several=several)
+        (read,) = hydra_overrides.read([word], lambda group: [], several, lambda group: False)
+        assert not read.is_sweep_override()
+        assert getattr(read.value(), "text", read.value()) == caption
+        assert readable(word, several=several) == [word]  # the command that repeats the run

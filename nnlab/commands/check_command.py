@@ -5,6 +5,7 @@ This module imports torch, so check.py imports it only after the command line ha
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from nnlab.checks.ladder import make_subject, run_rungs, select_rungs
@@ -17,6 +18,7 @@ from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.pictures import refuse_picture_words
 from nnlab.commands.run_folders import PreparedRun, run_each
 from nnlab.commands.train_command import wants_picture
+from nnlab.errors import CheckedAdvice
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import make_part
 from nnlab.records.check_console import CheckConsole
@@ -39,7 +41,10 @@ def prepare(settings: dict):
     wants_picture(settings, rows=2)
     rungs, budget = select_rungs(settings["only"]), make_part(Budget, settings["check"], "check")
     experiment = Experiment.from_config(experiment_settings(settings, "check"))
-    return make_subject(experiment, rungs, budget, settings["plant"]), rungs
+    with warnings.catch_warnings():
+        if "data" in rungs:
+            warnings.simplefilter("ignore", CheckedAdvice)  # it says the same, and what it measured
+        return make_subject(experiment, rungs, budget, settings["plant"]), rungs
 
 
 def execute(run: PreparedRun) -> int:

@@ -20,12 +20,16 @@ from nnlab.commands.column_types import parse_override
 from nnlab.commands.quoting import quote_text, to_hydra_spelling
 from nnlab.errors import UserError, unknown
 from nnlab.plugins import COMBINABLE
+from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.text import shell_word
 from nnlab.suggestions import dataset_for_file, dataset_for_folder, hint
 
 MAX_RUNS = 5000  # of one -m
 MAX_OVERRIDE_LENGTH = 10_000  # characters: Hydra reads slowly
 HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir")
+
+# What a run draws and keeps is not swept; `resume` is a folder, whose name may have commas.
+UNSWEPT_KEYS = frozenset(RECORDING_KEYS) - {"resume"}
 
 Options = Callable[[str], list[str]]
 HasDefault = Callable[[str], bool]
@@ -80,12 +84,22 @@ def _check(override: Override, options: Options, multirun: bool, for_search: boo
         _check_hydra(line, key)
     elif isinstance(override.value(), Glob):
         _check_glob(override, options, multirun)
+    elif override.is_sweep_override() and key.partition(".")[0] in UNSWEPT_KEYS:
+        _refuse_several_records(line, key)
     elif override.is_sweep_override() and for_search:
         _check_searched(override, options)
     elif override.is_sweep_override():
         _check_sweep(override, multirun, is_group(override, options))
     elif is_group(override, options):
         _check_choice(line, key, override.value(), options)
+
+
+def _refuse_several_records(line: str, key: str) -> None:
+    """Raise `UserError` for several values of what is recorded: the runs would be the same ones."""
+    value = line.partition("=")[2]
+    listed = any(field.listed for field in declarations.fields_of(key)) and not re.search(r"[][(){}]", value)
+    instead = f"write {shell_word(f'{key}=[{value}]')} for all of them" if listed else "write one value"
+    raise UserError(f"{line}: {key} is the same for all runs, since it changes none of them: {instead}")
 
 
 def _check_hydra(line: str, key: str) -> None:

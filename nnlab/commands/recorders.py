@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+
 from nnlab.checks import chance_level
 from nnlab.checks.proposal import Outcome, OutcomeRecorder, suggest_lower_rate
+from nnlab.commands.command_line import key_of
 from nnlab.commands.run_folders import PreparedRun
+from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.run import RunWriter
+from nnlab.records.text import shell_line
 from nnlab.training.results import Record
+
+# Of an experiment, but not of what it trains.
+RECORDED_CURVES = ("record", "histograms")
 
 
 class Recorders:
@@ -35,9 +43,29 @@ class Recorders:
                 self.summaries[index] = writer.close()
 
     def outcomes(self, runs: list[PreparedRun]) -> dict[str, Outcome]:
-        """The command of each run -> how it went."""
+        """The command that trains each run, whatever it recorded -> how it went."""
         runs_with_courses = zip(runs, self.writers, self.courses, strict=True)
-        return {run.command: _outcome(writer, course) for run, writer, course in runs_with_courses}
+        return {
+            trained_command(run.command): _outcome(writer, course)
+            for run, writer, course in runs_with_courses
+        }
+
+
+def trained_command(command: str) -> str:
+    """The command without what is recorded, drawn or called somehow: a check takes the same experiment, and
+    has neither its pictures nor its folder.
+
+    >>> trained_command("nnlab train optimizer.lr=9 'show=[curves]' caption=Divergence hydra.run.dir=here")
+    'nnlab train optimizer.lr=9'
+    """
+    words = [word for word in shlex.split(command) if not is_recording(word)]
+    return shell_line(words)
+
+
+def is_recording(override: str) -> bool:
+    """Whether the word `KEY=VALUE` says what is recorded, or where."""
+    group = key_of(override).partition(".")[0]
+    return "=" in override and group in {*RECORDING_KEYS, *RECORDED_CURVES, "hydra"}
 
 
 def _outcome(writer: RunWriter, course: OutcomeRecorder) -> Outcome:

@@ -4,7 +4,7 @@ import argparse
 import os
 
 from nnlab.errors import UserError, describe_machine_fault, say
-from nnlab.records.run_path import find_job, newest_run
+from nnlab.records.run_path import JOB_WORDS, find_job, newest_job
 from nnlab.records.text import shell_word
 
 OUTPUT_WORDS = ("output", "out", "to", "file")  # of which the first is the key
@@ -48,9 +48,9 @@ def _folders_and_output(words: list[str]) -> tuple[list[str], str | None]:
         else:
             output = value
     if not folders:
-        newest = newest_run()
-        example = f"nnlab report {shell_word(str(newest or 'FOLDER'))}"
-        raise UserError(f"which run, sweep or check? Write {example}" + ", the newest run" * bool(newest))
+        kind, newest = newest_job() or ("", "FOLDER")
+        which = f", the newest {JOB_WORDS[kind]}" if kind else ""
+        raise UserError(f"which run, sweep or check? Write nnlab report {shell_word(str(newest))}{which}")
     if output is not None and len(folders) > 1:
         raise UserError(f"output = '{output}': {len(folders)} folders have a page each; give one folder")
     return folders, output

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
 from nnlab import declarations
@@ -19,6 +19,7 @@ from nnlab.commands.quoting import quote_text, to_hydra_spelling
 
 NAMES_GROUP = "data"  # the group whose keys take names that others chose: `[kg]`, `1.5` and `true` are some
 TARGET_KEY = "data.target"
+WHOLE_TEXT_KEYS = ("caption",)  # sentences, whose commas are part of them
 _PLAIN_VALUE = re.compile(r"[\w.,/+-]*|\[[\w.,+-]*\]", re.ASCII)  # what Hydra reads in any case
 
 
@@ -47,6 +48,8 @@ class TextQuoter:
         name = key.lstrip("+")
         if not equals or name in self.unquoted_keys:
             return word
+        if name in WHOLE_TEXT_KEYS:
+            return word if self._is_text(word) else f"{key}={quote_text(value)}"
         # What is plain is read in any case; but of names, 1e3 and true are to stay what was typed.
         if name.partition(".")[0] != NAMES_GROUP and _PLAIN_VALUE.fullmatch(value):
             return word
@@ -83,6 +86,11 @@ class TextQuoter:
         if isinstance(as_read, list):
             return len(as_read) < 2 and not self._takes_list(key)
         return isinstance(as_read, dict | float | bool)
+
+    def _is_text(self, word: str) -> bool:
+        """Whether the grammar reads one text: as it was typed, or what is in its quotes."""
+        read = self._parsed(word)
+        return bool(read) and not read.is_sweep_override() and isinstance(read.value(), str | QuotedString)
 
     def _takes_list(self, key: str) -> bool:
         return any(field.listed for field in declarations.fields_of(key.lstrip("+")))

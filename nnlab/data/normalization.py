@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from nnlab.errors import advise
+from nnlab.errors import CheckedAdvice, advise
 
 SAMPLE_EXAMPLES = 4096  # examples from which medians are computed
 # Values more than 10 spreads from the median are outliers: 6.7 standard deviations of a normal column.
@@ -201,5 +201,6 @@ def warn_if_sparse(x: np.ndarray, method: str) -> None:
     if zeros > SPARSE_ZERO_SHARE:
         advise(
             f"data.normalization = '{method}': {100 * zeros:.0f}% of the inputs are zeros, and subtracting a "
-            f"mean or a minimum makes them nonzero; data.normalization=maxabs keeps zeros zero"
+            f"mean or a minimum makes them nonzero; data.normalization=maxabs keeps zeros zero",
+            CheckedAdvice,
         )

@@ -3,7 +3,9 @@ named; or which job of any command. Nothing is read but names."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +20,10 @@ CHECK_FILE, COMPARISON_FILE = "check.json", "comparison.json"  # of a check; of 
 BEST_FOLDER = "best"  # of a sweep: its winner's run
 FOLDERS_SEARCHED, RUNS_LISTED = 1000, 4
 MOST_FOLDERS_ABOVE = 3  # between a run and the folder of all runs of -m
+JOB_WORDS = {"run": "run", "runs": "folder of runs", "sweep": "sweep", "check": "check"}
+# Written as a job begins, and hardly ever again.
+FIRST_FILES = ("config.yaml", "command.txt")
+DATE_FORMAT, DATE_CHARACTERS = "%Y-%m-%d_%H-%M-%S", 19  # that a folder's name begins with
 RUN_LEVELS = ("*", "*/*", "*/*/*")  # below outputs: a command, a run, a run of -m
 
 
@@ -50,14 +56,14 @@ def find_run(path: str | os.PathLike) -> Path:
 
 def find_job(path: str | os.PathLike) -> tuple[str, Path]:
     """What a folder is of, and the folder: `run`, `runs` of -m, `sweep` or `check`, whether they have ended
-    or not. Raises `UserError`, with the runs that there are, if the path is of none."""
+    or not. Raises `UserError`, with the newest job, if the path is of none."""
     folder = Path(path).expanduser()
     if folder.is_file() and _kind_of_job(folder.parent):
         folder = folder.parent
     if not folder.is_dir():
         if folder.is_file():
-            raise UserError(f"'{path}' is a file, and not the folder of a run{_runs_here()}")
-        raise UserError(f"there is no folder '{path}'{_near(folder) or _runs_here()}")
+            raise UserError(f"'{path}' is a file, and not the folder of a run{_jobs_here()}")
+        raise UserError(f"there is no folder '{path}'{_near(folder) or _jobs_here()}")
     if kind := _kind_of_job(folder):
         return kind, folder
     if hint := describe_runs_below(folder):
@@ -67,7 +73,7 @@ def find_job(path: str | os.PathLike) -> tuple[str, Path]:
         raise UserError(f"'{path}' is a folder of checks: say which one, {list_names(checks, RUNS_LISTED)}")
     if os.path.lexists(folder / SPEC_FILE):
         raise UserError(f"'{path}': the run has nothing to report yet: no epoch has ended{_resume(folder)}")
-    raise UserError(f"'{path}' is not the folder of a run, a sweep or a check{_runs_here()}")
+    raise UserError(f"'{path}' is not the folder of a run, a sweep or a check{_jobs_here()}")
 
 
 def _kind_of_job(folder: Path) -> str:
@@ -107,13 +113,48 @@ def _runs_below(folder: Path) -> list[Path]:
         entries = islice(folder.glob(level), FOLDERS_SEARCHED)
         runs = [entry for entry in entries if _is_run(entry) or _has_winner(entry)]
         if runs:
-            return sorted(runs, key=lambda entry: entry.stat().st_mtime, reverse=True)
+            return sorted(runs, key=began, reverse=True)
     return []
 
 
 def newest_run() -> Path | None:
-    """The newest run below outputs/train, if there is one."""
-    return next(iter(_runs_below(Path("outputs/train"))), None)
+    """The run below outputs/train that began last, alone or in a folder of -m, if there is one."""
+    above = [folder for level in RUN_LEVELS[:2] for folder in _newest_names(Path("outputs/train"), level)]
+    return max(filter(_is_run, above), key=began, default=None)
+
+
+def newest_job() -> tuple[str, Path] | None:
+    """What `find_job` says of the job below outputs that began last: of a run, all runs of -m, a sweep or a
+    check."""
+    commands = [Path("outputs") / name for name in ("train", "sweep", "check")]
+    folders = [folder for command in commands for folder in _newest_names(command, "*")]
+    jobs = [(kind, folder) for folder in folders if (kind := _kind_of_job(folder))]
+    return max(jobs, key=lambda job: began(job[1]), default=None)
+
+
+def _newest_names(folder: Path, level: str) -> list[Path]:
+    """Some of many folders: those whose names, which begin with a date, come last."""
+    return sorted(folder.glob(level), reverse=True)[:FOLDERS_SEARCHED]
+
+
+def began(folder: Path) -> tuple[float, float]:
+    """When a job began: by its folder's name or that of all runs of -m, else by the first files in it. A
+    page or picture that is written later changes the folder's own time, and a copy that of its files."""
+    files = [folder / name for name in FIRST_FILES]
+    times = [os.lstat(file).st_mtime for file in files if os.path.lexists(file)]
+    first = min(times) if times else folder.stat().st_mtime
+    for name in (folder.name, folder.absolute().parent.name):
+        with contextlib.suppress(ValueError, OverflowError):
+            return datetime.strptime(name[:DATE_CHARACTERS], DATE_FORMAT).timestamp(), first
+    return first, first
+
+
+def _jobs_here() -> str:
+    """The newest job, to be named where the user's is none."""
+    newest = newest_job()
+    if newest is None:
+        return "; nnlab train makes runs, in outputs/train"
+    return f"; the newest {JOB_WORDS[newest[0]]} here is '{newest[1]}'"
 
 
 def _runs_here() -> str:

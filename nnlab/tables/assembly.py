@@ -97,7 +97,7 @@ def _advise(table: Examined, source: Source, settings: Tabular) -> None:
         if j.doubt:
             advise(f"column '{shortened(j.column.name)}': {j.doubt}")
     for doubt in grave_doubts(table, settings)[:MOST_GRAVE_DOUBTS]:
-        advise(doubt.sentence)
+        advise(doubt.sentence, doubt.kind)
 
 
 def _what_they_are(columns: tuple[Column, ...]) -> str:

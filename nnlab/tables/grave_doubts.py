@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nnlab.data.columns import SAID_BY_USER, Column
 from nnlab.data.identifiers import CAMEL_CASE_KEY, TIME_NAME, YEAR_NAME, ranks
 from nnlab.data.leaks import FEWEST_EXAMPLES, find_leaks
-from nnlab.errors import UserError, shortened
+from nnlab.errors import Advice, CheckedAdvice, UserError, shortened
 from nnlab.tables.cells import as_text
 from nnlab.tables.examined import Examined
 from nnlab.tables.example_columns import PART_WORDS, times_of
@@ -48,6 +48,7 @@ class Doubt:
 
     sentence: str
     remedy: dict[str, str | list[str]] = field(default_factory=dict)
+    kind: type[Advice] = Advice  # how it is said while a table is read
 
 
 def grave_doubts(table: Examined, settings: Tabular) -> list[Doubt]:
@@ -60,7 +61,7 @@ def grave_doubts(table: Examined, settings: Tabular) -> list[Doubt]:
     is_split, doubts = False, []
     for doubt in found:
         splits = {"part", "time", "group"} & {*doubt.remedy}
-        doubts.append(Doubt(doubt.sentence) if splits and is_split else doubt)
+        doubts.append(replace(doubt, remedy={}) if splits and is_split else doubt)
         is_split |= bool(splits)
     return doubts
 
@@ -81,6 +82,7 @@ def _leaks(table: Examined) -> Iterator[Doubt]:
     yield Doubt(
         f"{' and '.join(map(quoted, names))} {alone} {what}: {_drop(names)}, unless {known} known before",
         {"drop": copies} if copies and is_rest else {},
+        CheckedAdvice,
     )
 
 
