@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ HEADINGS = [
     "Trials",
 ]  # fmt: skip
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.parametrize("offset, kind", [(0.0, "log"), (100.0, None)])
+def test_trials_that_differ_much_are_on_a_logarithmic_axis(offset, kind):
+    story = a_story()
+    trials = [replace(t, values=tuple(v + offset for v in t.values)) for t in story.trials]
+    drawn = figures(replace(story, trials=trials), {})
+    for heading in ("Optimisation history", "Slices"):
+        assert drawn[heading].layout.yaxis.type == kind
 
 
 def a_story(trials=12, signs=(1,), objectives=("val_loss",)) -> ReportData:

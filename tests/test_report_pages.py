@@ -160,6 +160,39 @@ def test_what_a_section_lacks_is_a_sentence_and_costs_no_other(name, lost, folde
     assert len(re.findall("Not here", text)) < len(re.findall("<h2", (copy / "report.html").read_text()))
 
 
+def test_an_interrupted_run_says_so_once(folders, tmp_path):
+    copy = shutil.copytree(folders["run"], tmp_path / "job")
+    for name in ("summary.json", "rows.json", "model.safetensors", "test_predictions.csv"):
+        (copy / name).unlink()
+    assert nnlab("report", copy)[0] == 0
+    text = text_of(copy / "report.html")
+    assert "Run in job, interrupted" in text and "interrupted after epoch 3, or still trains" in text
+    assert "Not here" not in text and "test_predictions.csv" not in text
+    assert all(heading in text for heading in ("How to repeat it", "Learning curves", "The network"))
+    assert not any(heading in text for heading in ("Calibration", "Misclassified", "Results"))
+
+
+@pytest.mark.parametrize("seeds, said", [(1, "This run diverged"), (2, "All 2 rows of this run diverged")])
+def test_a_diverged_run_says_so_once(seeds, said, tmp_path):
+    words = "train data=iris optimizer=sgd optimizer.lr=1e12 epochs=2 picture=false".split()
+    assert nnlab(*words, f"seeds={seeds}", f"hydra.run.dir={tmp_path / 'run'}")[0] == 1
+    assert nnlab("report", tmp_path / "run")[0] == 0
+    text = text_of(tmp_path / "run" / "report.html")
+    assert ", diverged" in text and text.count(said) == 1
+    assert "Not here" not in text and "Nothing was tested" not in text and "How to repeat it" in text
+
+
+def test_the_curves_of_runs_have_the_colours_of_their_order(folders):
+    (page,) = re.findall(r'id="figures">(.*?)</script>', (folders["runs"] / "report.html").read_text(), re.S)
+    (names, *others) = (
+        [(trace["name"], trace["line"]["color"]) for trace in figure["data"] if "name" in trace]
+        for figure in json.loads(page)["figures"].values()
+        if figure["layout"]["xaxis"]["title"] == {"text": "epoch"}
+    )
+    assert names == [(f"hidden=[{n}]", f"--series{i}") for i, n in enumerate([2, 4, 8])]
+    assert others == [names]
+
+
 def test_a_run_of_which_no_epoch_has_ended_says_so(folders, tmp_path):
     copy = shutil.copytree(folders["run"], tmp_path / "job")
     for name in ("summary.json", "metrics.jsonl", "model.safetensors"):

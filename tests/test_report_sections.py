@@ -13,6 +13,7 @@ from nnlab.records.stored_curves import StoredCurves
 from nnlab.report.calibration import expected_calibration_error, reliability
 from nnlab.report.colours import DARK, LIGHT
 from nnlab.report.figure_json import figure_tree, script_json
+from nnlab.report.layers import layer_table
 from nnlab.report.learning_curves import _quantities, curve_traces, cut_off_note, quantity_figure, scale_of
 from nnlab.report.page import Section, render_page
 from nnlab.report.parts import Image, PlotlyFigure, Preformatted, Table, Text
@@ -131,6 +132,26 @@ def test_an_axis_has_few_ticks_and_leaves_out_what_exploded(values, kind, ticks,
     assert axis.get("type") == kind and axis.get("dtick") == ticks
     assert (cut_off_note(axis) == "") == (top is None)
     assert top is None or axis["range"][1] == pytest.approx(np.log10(top))
+
+
+@pytest.mark.parametrize("value", [0.05, -3.0, 1e-9, 4e7])
+def test_the_axis_of_a_constant_is_around_it(value):
+    noise = 1 + 1e-7 * np.sin(np.arange(50))  # as of an effective step in float32
+    low, high = scale_of(value * noise)["range"]
+    assert low < value < high and high - low < abs(value)
+    assert not cut_off_note({"range": [low, high]})
+
+
+@pytest.mark.parametrize("values", [[1.0, 1000.0], [-1.0, 1000.0], [0.5, 0.6]])
+def test_the_axis_of_parameters_is_linear(values):
+    curves = {f"theta/w[{n}]": np.array([[value, value / 2]]) for n, value in enumerate(values)}
+    figure = quantity_figure("theta/w", curves, np.array([1, 2]), "regression")
+    assert "type" not in figure.layout["yaxis"]
+
+
+def test_a_single_layer_is_a_line_of_a_table():
+    table = layer_table({"logits": {"gradient": 0.125, "variance": None, "weights": 2.0}})
+    assert table.rows == [["logits", "0.125", "", "2"]] and len(table.headings) == 4
 
 
 def test_marks_are_where_the_rate_was_lowered():

@@ -57,7 +57,11 @@ def comparison_sections(folder: Path) -> Iterator[Section]:
         "Pictures": lambda: pictures_of(folder, [run.stored for run in runs]),
         "Runs by rank": lambda: _table_section(summaries, runs),
         "Results by a setting": lambda: _setting_section(summaries),
-        "Curves of the runs": lambda: _curves_section(ranked, summaries),
+        "Curves of the runs": lambda: _curves_section(
+            # In their order the runs have the colours of the pictures above.
+            runs if len(runs) <= len(SERIES) else ranked,
+            summaries,
+        ),
         "How to repeat them": lambda: _commands_section(ranked),
     }
     for heading, make in makers.items():
@@ -126,7 +130,7 @@ def _table_section(summaries: dict[str, dict], runs: list[ComparedRun]) -> Secti
 
 
 def _curves_section(runs: list[ComparedRun], summaries: dict[str, dict]) -> Section:
-    """Loss and error of every run, in the order of rank."""
+    """Loss and error of every run."""
     set_name = ranking_set(summaries) if summaries else "val"
     task = task_of(runs[0].stored)
     labels = _unique(brief_names([run.name for run in runs], NAME_CHARACTERS))
@@ -142,7 +146,7 @@ def _curves_section(runs: list[ComparedRun], summaries: dict[str, dict]) -> Sect
         if curves:
             figures.append(_runs_figure(curves, name, task))
     remarks = ["Each curve is the mean over a run's rows."]
-    if len(runs) > NAMED_RUNS:
+    if len(runs) > len(SERIES):
         remarks.append("Colours fade by rank; point at a curve for its name.")
     return Section("Curves of the runs", figures, " ".join(remarks))
 

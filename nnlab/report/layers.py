@@ -8,7 +8,7 @@ from nnlab.prediction.layer_flow import layer_flow
 from nnlab.report.colours import series
 from nnlab.report.learning_curves import scale_of
 from nnlab.report.page import Section
-from nnlab.report.parts import PlotlyFigure, Text
+from nnlab.report.parts import PlotlyFigure, Table, Text
 from nnlab.report.trained_run import TrainedRun
 
 HEADING = "Activations and gradients by layer"
@@ -24,7 +24,9 @@ def layers_section(run: TrainedRun) -> Section:
     """Figures of the trained rows on training examples of the first usable row's fold."""
     fold = run.data.fold(run.first_row)
     flow = layer_flow(run.model, run.data.dataset, fold)
-    figures = [*activation_figures(flow["activations"]), *layer_figures(flow["layers"])]
+    measured = flow["layers"]
+    of_layers = layer_figures(measured) if len(measured) > 1 else [layer_table(measured)]
+    figures = [*activation_figures(flow["activations"]), *of_layers]
     return Section(HEADING, [*map(Text, sentences(flow)), *figures], _note(run, flow))
 
 
@@ -92,6 +94,15 @@ def stuck_figure(measurements: dict[str, dict]) -> PlotlyFigure:
 def layer_figures(layers: dict[str, dict]) -> list[PlotlyFigure]:
     """Sizes of gradients, outputs and weights over the layers."""
     return [quantity_figure(quantity, {"": layers}) for quantity in LAYER_QUANTITIES]
+
+
+def layer_table(layers: dict[str, dict]) -> Table:
+    """The same as numbers, of a single layer: a figure would have one point."""
+    rows = [
+        [name, *("" if layer[key] is None else f"{layer[key]:.3g}" for key in LAYER_QUANTITIES)]
+        for name, layer in layers.items()
+    ]
+    return Table(["layer", *LAYER_QUANTITIES.values()], rows)
 
 
 def quantity_figure(quantity: str, measurements: dict[str, dict]) -> PlotlyFigure:

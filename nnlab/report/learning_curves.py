@@ -22,6 +22,8 @@ LOG_FROM_RATIO = 20  # the ratio max / min above which the y axis is logarithmic
 # Where values span more decades, some exploded: they are cut off.
 MOST_DECADES, DECADES_ABOVE_MEDIAN = 8, 2
 FEW_DECADES, TICKS_AT_MOST = 3, 7
+CONSTANT_SPREAD = 1e-5  # of the largest value: what differs by less is one number on the page
+CONSTANT_MARGIN = 0.1  # of a constant, above and below it
 SET_COLOURS = {"train": 0, "val": 1}
 SET_NAMES = {"train": "training", "val": "validation"}
 LABELS = {"lr": "learning rate", "grad_norm": "norm of the gradient", "penalty": "penalty"}
@@ -68,7 +70,7 @@ def quantity_figure(
     """Curves (rows, epochs) by their recorded names, all of one quantity, and the median best epoch; `marks`
     (rows, epochs) by their names, where there are few rows. Single parameters are means over the rows."""
     traces, shown = [], []
-    is_share = is_percentage(quantity, task)
+    is_share, is_theta = is_percentage(quantity, task), quantity.startswith(THETA_PREFIX)
     for number, (name, values) in enumerate(curves.items()):
         values = 100 * values if is_share else values
         shown.append(bands(values).mean)
@@ -84,7 +86,7 @@ def quantity_figure(
     words = quantity_words(quantity, task) + " (%)" * is_share
     layout = {
         "xaxis": epoch_axis(epochs),
-        "yaxis": {"title": words, **(scale := scale_of(np.concatenate(shown)))},
+        "yaxis": {"title": words, **(scale := scale_of(np.concatenate(shown), is_signed=is_theta))},
         "hovermode": "x",
         "showlegend": 1 < len(curves) <= NAMED_CURVES or bool(marks),
     }
@@ -125,10 +127,16 @@ def mark_traces(epochs: np.ndarray, values: np.ndarray, marks: dict[str, np.ndar
             yield {**points, "mode": "markers", "name": label, "marker": marker}
 
 
-def scale_of(shown: np.ndarray) -> dict:
-    """The y axis: logarithmic where values that are drawn differ much, and cut off above what explodes."""
+def scale_of(shown: np.ndarray, is_signed: bool = False) -> dict:
+    """The y axis: logarithmic where values that are drawn differ much, and cut off above what explodes.
+
+    Around a constant it is linear, and for what may be negative (`is_signed`), such as a parameter.
+    """
     finite = shown[np.isfinite(shown)]
-    if not len(finite) or not 0 < finite.min() < finite.max() / LOG_FROM_RATIO:
+    if is_constant(finite) and finite[0]:
+        half = CONSTANT_MARGIN * abs(float(finite[0]))
+        return {"range": [float(finite[0]) - half, float(finite[0]) + half]}  # plotly's is from -1 to 1
+    if is_signed or not len(finite) or not 0 < finite.min() < finite.max() / LOG_FROM_RATIO:
         return {}
     low, high = np.log10(finite.min()), np.log10(finite.max())
     axis = {"type": "log", "tickformat": "~g"}
@@ -142,7 +150,13 @@ def scale_of(shown: np.ndarray) -> dict:
 
 def cut_off_note(axis: dict) -> str:
     """What a `scale_of` leaves out, if anything."""
-    return f"Cut off above {10 ** axis['range'][1]:.3g}." if "range" in axis else ""
+    is_cut = axis.get("type") == "log" and "range" in axis
+    return f"Cut off above {10 ** axis['range'][1]:.3g}." if is_cut else ""
+
+
+def is_constant(values: np.ndarray) -> bool:
+    """Whether these numbers are the same in the digits that are drawn; rounding may have changed others."""
+    return len(values) > 0 and bool(np.ptp(values) <= CONSTANT_SPREAD * np.abs(values).max())
 
 
 def epoch_axis(epochs: np.ndarray) -> dict:
@@ -183,7 +197,7 @@ def _best_epoch(stored: StoredRun) -> float | None:
 def _constant(curves: Iterable[np.ndarray]) -> float | None:
     """The value of a quantity that is the same in every epoch and row; None of others."""
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
-    return float(values[0]) if len(values) and (values == values[0]).all() else None
+    return float(values[0]) if is_constant(values) else None
 
 
 def _remarks(rows: int, epochs: np.ndarray, best: float | None, constants: dict[str, float]) -> Iterator[str]:

@@ -46,18 +46,18 @@ function template(palette) {
 }
 
 const CONFIG = {
-  responsive: true, displaylogo: false, plotlyServerURL: "",
+  responsive: true, displaylogo: false, displayModeBar: matchMedia("(pointer: coarse)").matches ? false : "hover", plotlyServerURL: "",
   modeBarButtonsToRemove: [
     "lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d", "sendChartToCloud"],
 };
 
-// The legend lies below the plot, and its lines are added to the height.
+// The toolbar lies above the plot, the legend below the plot, and its lines are added to the height.
 async function draw(id) {
   const element = document.getElementById(id), figure = figures[id];
   const palette = dark.matches && !printing ? colours.dark : colours.light;
   const height = Number(element.dataset.height);
   const layout = {
-    margin: { l: 52, r: 14, t: 14, b: 42 },
+    margin: { l: 52, r: 14, t: 30, b: 42 },
     legend: { orientation: "h", x: 0, xanchor: "left", y: -0.18, yanchor: "top", font: { size: 11 } },
     // A finger that moves over a figure scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
@@ -67,7 +67,7 @@ async function draw(id) {
   const legend = element.querySelector(".legend .bg");
   const lines = legend ? legend.getBBox().height : 0;
   if (lines > 0) await Plotly.relayout(element, {
-    height: height + lines, "legend.y": -44 / (height - 56) });
+    height: height + lines, "legend.y": -44 / (height - 72) });
 }
 
 async function drawAll() {

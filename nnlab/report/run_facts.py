@@ -18,9 +18,18 @@ def task_of(stored: StoredRun) -> str:
 
 
 def title_of(stored: StoredRun) -> str:
-    """The line that a run begins with on the screen; of one that has not ended, its folder."""
+    """The line that a run begins with on the screen, or its folder; and how it ended, if it did not well."""
     title = (or_none(getattr, stored, "summary") or {}).get("title")
-    return title if isinstance(title, str) else f"Run in {stored.path.resolve().name}"
+    early = f", {word}" if (word := early_end(stored)) else ""
+    return (title if isinstance(title, str) else f"Run in {stored.path.resolve().name}") + early
+
+
+def early_end(stored: StoredRun) -> str:
+    """`interrupted` if the run has no results, `diverged` if all of its rows did; else empty."""
+    if not stored.ended:
+        return "interrupted"
+    rows = or_none(lambda: stored.summary["rows"])
+    return "diverged" if rows and or_none(lambda: 0 < rows["total"] == rows["diverged"]) else ""
 
 
 def or_none(read: Callable, *args):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import optuna
 from optuna import visualization
 from optuna.importance import get_param_importances
 from plotly.graph_objects import Bar, Figure, Scatter
 
 from nnlab.records.text import metric_label
+from nnlab.report.learning_curves import scale_of
 from nnlab.report.sweep_data import ReportData
 from nnlab.search.optuna_conversion import directions, to_frozen_trial
 from nnlab.search.trial import COMPLETE, FAILED, rank_trials
@@ -38,9 +40,18 @@ def figures(data: ReportData, importances: dict[str, float]) -> dict[str, Figure
         drawn["Slices"] = visualization.plot_slice(first, target_name=names[0])
     if importances:
         drawn["Importance of the parameters"] = _importance_bars(importances, names[0])
+    if _spans_much([t.values[0] for t in first_objective_only(data).trials if t.state == COMPLETE]):
+        # Else all good trials lie on one line, below the bad ones.
+        for heading in ("Optimisation history", "Slices"):
+            drawn[heading].update_yaxes(type="log")
     for figure in drawn.values():
         _format_ticks(figure)
     return drawn
+
+
+def _spans_much(values: list[float]) -> bool:
+    """Whether the values are positive, and some so much larger that an axis is to be logarithmic."""
+    return scale_of(np.array(values)).get("type") == "log"
 
 
 def width_of(figure: Figure) -> int:
