@@ -37,6 +37,10 @@ class Loss:
     # numbers of z and t, and gives the number of it; see `Box.vjp`. If None, there is no gradient graph.
     vjp: Callable | None = None
 
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({settings})"
+
     def outputs(self, targets: int) -> int:
         """How many outputs the network needs for so many `targets`."""
         return targets

@@ -194,3 +194,12 @@ def test_what_cannot_be_drawn_is_refused(runs, name, folder, sentence):
         picture(name).refuse(run.stored.experiment, run.stored.spec)
     with pytest.raises(UserError, match="no row 7"):
         run.fold(7)
+
+
+def test_a_right_curve_hides_neither_the_points_nor_the_true_one(drawn):
+    """The examples are drawn on the predicted line, and the dashes of the true one on top."""
+    figure, _ = drawn("fit", "line")
+    (axes,) = figure.axes
+    truth, predicted = sorted(axes.lines, key=lambda line: -line.get_zorder())
+    assert truth.get_linestyle() == "--" and predicted.get_linestyle() == "-"
+    assert predicted.get_zorder() < axes.collections[-1].get_zorder() < truth.get_zorder()

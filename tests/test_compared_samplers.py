@@ -176,3 +176,15 @@ def test_a_picture_that_fails_costs_nothing(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(search_picture, "_draw", fail)
     search_picture.show_searches({}, None, None, tmp_path)
     assert capsys.readouterr().err.endswith("search.png: there is no picture: ValueError: no colours\n")
+
+
+def test_every_search_is_seen_from_its_first_trial(monkeypatch):
+    """Of equal results the later lines are dashed, and a first trial that is much worse is on the axis."""
+    space = Space({"lr": Interval(0.1, 1.0)})
+    bad_first = [trial(n, 0.2, 1, 5.0 if n < 3 else 0.06) for n in range(30)]
+    same = [trial(n, 0.2, 1, 0.06) for n in range(30)]
+    (axes,) = draw(monkeypatch, space, bad_first, same, same)
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log" and low < 0.06 and high > 5.0
+    assert len({(line.get_linestyle(), line.get_linewidth()) for line in axes.lines}) == 3
+    assert [line.get_linestyle() for line in axes.lines[1:]] == ["--", "--"]

@@ -1,5 +1,7 @@
 """The picture `curves`: of a run alone its curves.png, of several their validation curves and rates."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from processes import forked
@@ -10,6 +12,7 @@ from nnlab.pictures import picture
 from nnlab.pictures.base import shown_runs
 from nnlab.records import picture as picture_style
 from nnlab.records.curves import Curves, stored_curves
+from nnlab.records.dashes import alternating_dashes
 from nnlab.records.stored_run import StoredRun
 
 
@@ -80,3 +83,30 @@ def test_more_runs_than_colours(stored):
     folders = {f"key={n}": stored["constant"] for n in range(curves_picture.MOST_RUNS + 3)}
     some = dict(list(folders.items())[: curves_picture.MOST_RUNS])
     assert draw(folders) != draw(some)  # it says how many are left out
+
+
+@pytest.mark.parametrize(
+    ("folders", "key", "names"),
+    [
+        (["init.std=0.1", "init.std=1"], "init.std", ["0.1", "1"]),
+        (["init=zeros", "init.std=1"], "", ["init=zeros", "init.std=1"]),
+        (["a=1 b=2", "a=1 b=3"], "", ["a=1 b=2", "a=1 b=3"]),
+    ],
+)
+def test_the_key_that_all_share_stands_once(folders, key, names):
+    assert curves_picture._short_names([SimpleNamespace(name=name) for name in folders]) == (key, names)
+
+
+def test_equal_curves_hide_none():
+    """Their dashes alternate, so that each is seen, and of different curves each is whole."""
+    equal, other = np.linspace(1, 2, 9), np.linspace(1, 3, 9)
+    styles = alternating_dashes([equal, other, equal * 1.0001, equal])
+    assert styles[1] == "-"
+    covered = np.concatenate([_inked(*styles[i]) for i in (0, 2, 3)])
+    assert sorted(covered) == list(range(15))
+
+
+def _inked(offset, dashes):
+    """Which of the first 15 points of a line have ink: the pattern begins `offset` points in."""
+    on, off = dashes
+    return [point for point in range(15) if (point + 0.5 + offset) % (on + off) < on]

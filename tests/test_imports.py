@@ -102,6 +102,7 @@ IMPORTED_LATE = {
         "run",
         "comparison_data",
         "comparison_picture",
+        "dashes",
         "svg_shapes",
         "stored_histograms",
         "sweep_tensorboard",

@@ -387,3 +387,8 @@ def test_a_row_of_the_gradient_graph_equals_itself_alone():
     job.site = replace(job.site, rows=1, columns=columns)
     for name, alone in job.by_graph(order=2).items():
         assert torch.equal(alone, together[name][1:]), name
+
+
+def test_a_loss_at_the_end_of_a_graph_is_printed_by_its_name():
+    graph = gradient_graph(MLP(hidden=(3,)).graph((2,), outputs=2), CrossEntropy())
+    assert "LossBox(loss=CrossEntropy())" in {str(node.box) for node in graph.nodes}

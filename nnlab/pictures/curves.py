@@ -11,6 +11,7 @@ from nnlab.errors import visible
 from nnlab.pictures.base import Picture, ShownRun
 from nnlab.records import picture
 from nnlab.records.curves import Curves, bands, stored_curves
+from nnlab.records.dashes import alternating_dashes
 from nnlab.records.picture import BLACK, GREY, RUN_COLOURS
 from nnlab.records.run_summaries import ranking_set, task_name
 from nnlab.records.text import metric_label
@@ -63,11 +64,12 @@ def _draw(runs: list[ShownRun]) -> bytes:
     return picture.render_png(figure)
 
 
-def _short_names(runs: list[ShownRun]) -> list[str]:
-    """Without the key, if that is the same in all."""
+def _short_names(runs: list[ShownRun]) -> tuple[str, list[str]]:
+    """The key that all names have, if it is the same, and the names without it."""
     keys = {run.name.partition("=")[0] for run in runs}
-    has_one_key = len(keys) == 1 and all(run.name.count("=") == 1 for run in runs)
-    return [run.name.partition("=")[2] if has_one_key else run.name for run in runs]
+    if len(keys) > 1 or any(run.name.count("=") != 1 for run in runs):
+        return "", [run.name for run in runs]
+    return keys.pop(), [run.name.partition("=")[2] for run in runs]
 
 
 def _varies(rates: np.ndarray) -> bool:
@@ -79,12 +81,13 @@ def _panel(axes, curves: list[Curves], name: str, factor: float) -> None:
     """The mean of each run's rows; of a single row also what its schedule did, and its best epoch."""
     epochs = max(of_run.epochs for of_run in curves)
     shown = []
-    for of_run, colour in zip(curves, COLOURS, strict=False):
-        values = factor * of_run.values(name)
-        mean = bands(values).mean
+    values_of_run = [factor * of_run.values(name) for of_run in curves]
+    means = [bands(values).mean for values in values_of_run]
+    runs = zip(curves, values_of_run, means, alternating_dashes(means), COLOURS, strict=False)
+    for of_run, values, mean, dash, colour in runs:
         shown.append(np.pad(mean, (0, epochs - len(mean)), constant_values=np.nan))
         dot = {"marker": "o", "markersize": 4} if len(mean) == 1 else {}  # a line of one point is not seen
-        axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=1.5, **dot)
+        axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, linestyle=dash, linewidth=1.5, **dot)
         if of_run.epochs < epochs:
             axes.plot(of_run.epochs, mean[-1], color=colour, **END_LINE)
         if of_run.rows == 1:
@@ -99,11 +102,15 @@ def _panel(axes, curves: list[Curves], name: str, factor: float) -> None:
 
 
 def _legend(figure, runs: list[ShownRun], curves: list[Curves], left_out: int) -> None:
-    """The runs' names, and what the marks mean."""
+    """The runs' names, after the key that they share, and what the marks mean."""
+    key, names = _short_names(runs)
+    key_label = elide_middle(visible(f"{key}:"), NAME_CHARACTERS)
+    words = [Line2D([], [], linestyle="", label=key_label)] * bool(key)
     handles = [
         Line2D([], [], color=colour, linewidth=1.5, label=elide_middle(visible(name), NAME_CHARACTERS))
-        for name, colour in zip(_short_names(runs), COLOURS, strict=False)
+        for name, colour in zip(names, COLOURS, strict=False)
     ]
+    handles = [*words, *handles]
     single = [of_run for of_run in curves if of_run.rows == 1]
     if any(of_run.best_epoch[0] for of_run in single):
         dot = picture.BEST_DOT | {"linestyle": "", "markerfacecolor": GREY}

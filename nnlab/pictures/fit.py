@@ -17,6 +17,10 @@ from nnlab.records.picture import CURVE_STYLES, GREY, render_png, with_default_s
 from nnlab.records.text import format_number
 
 CURVE_COLOUR, TRUTH_COLOUR = CURVE_STYLES["val"][1], CURVE_STYLES["train"][1]
+CURVE_STYLE = {"color": CURVE_COLOUR, "linewidth": 2.4}
+TRUTH_STYLE = {"color": TRUTH_COLOUR, "linestyle": (0, (4, 3)), "linewidth": 1.2}
+DOT_STYLE = {"color": GREY, "alpha": 0.7, "linewidths": 0}
+DOT_AREAS, TOTAL_AREA = (6.0, 24.0), 1500.0  # square points: of a dot, the fewer the larger; of all dots
 CURVE_POINTS = 800
 MOST_EXAMPLES = 400  # dots of a panel
 MARGIN_SHARE = 0.05  # of the examples' range, around them
@@ -68,21 +72,27 @@ def _result(run: ShownRun) -> str:
 
 
 def _panel(axes, run: ShownRun) -> None:
-    """The mean of the rows' curves, a band over them, the true curve, and the training examples."""
+    """The mean of the rows' curves and a band over them, upon it the training examples, and the true curve on
+    top: a curve that is right hides neither."""
     dataset, model = run.dataset, run.model
     x = np.linspace(*_widened(dataset.x, MARGIN_SHARE), CURVE_POINTS)
     rows = model.rows_for(None)
     curves = np.stack([model.outputs(x[:, None], row.number)[:, 0] for row in rows])
     if len(rows) > 1:
         low, high = np.quantile(curves, [LOW_QUANTILE, HIGH_QUANTILE], axis=0)
-        axes.fill_between(x, low, high, color=CURVE_COLOUR, alpha=0.25, linewidth=0, zorder=2)
+        axes.fill_between(x, low, high, color=CURVE_COLOUR, alpha=0.25, linewidth=0, zorder=1)
     truth = true_function(run.stored.experiment.data)
     if truth is not None:
-        axes.plot(x, truth(x), color=TRUTH_COLOUR, linestyle=(0, (4, 1.5)), linewidth=1.2, zorder=3)
-    axes.plot(x, curves.mean(0), color=CURVE_COLOUR, linewidth=1.6, zorder=4)
+        axes.plot(x, truth(x), zorder=4, **TRUTH_STYLE)
+    axes.plot(x, curves.mean(0), zorder=2, **CURVE_STYLE)
     train = run.fold(rows[0].number).train
     train = train[:: -(-len(train) // MOST_EXAMPLES)]
-    axes.scatter(dataset.x[train, 0], dataset.y[train, 0], s=6, color=GREY, alpha=0.7, linewidths=0, zorder=1)
+    axes.scatter(dataset.x[train, 0], dataset.y[train, 0], s=_dot_area(len(train)), zorder=3, **DOT_STYLE)
+
+
+def _dot_area(count: int) -> float:
+    smallest, largest = DOT_AREAS
+    return min(max(TOTAL_AREA / max(count, 1), smallest), largest)
 
 
 def true_function(data: Data):
@@ -98,14 +108,12 @@ def _widened(values: np.ndarray, share: float) -> tuple[float, float]:
 
 def _handles(runs: list[ShownRun]) -> list:
     several = max(len(run.model.rows_for(None)) for run in runs) > 1
-    dot = {"linestyle": "", "marker": "o", "markersize": 4, "color": GREY}
+    dot = {"linestyle": "", "marker": "o", "markersize": 4.5, "color": GREY}
     handles = [Line2D([], [], label=f"training examples{' of the first row' * several}", **dot)]
-    curve = {"color": CURVE_COLOUR, "linewidth": 1.6}
-    handles.append(Line2D([], [], label=f"predicted{' (mean of the rows)' * several}", **curve))
+    handles.append(Line2D([], [], label=f"predicted{' (mean of the rows)' * several}", **CURVE_STYLE))
     if several:
         band = f"{LOW_QUANTILE:.0%} to {HIGH_QUANTILE:.0%} of rows"
         handles.append(Patch(color=CURVE_COLOUR, alpha=0.25, linewidth=0, label=band))
     if any(true_function(run.stored.experiment.data) is not None for run in runs):
-        dashed = {"color": TRUTH_COLOUR, "linestyle": (0, (4, 1.5)), "linewidth": 1.2}
-        handles.append(Line2D([], [], label="true function", **dashed))
+        handles.append(Line2D([], [], label="true function", **TRUTH_STYLE))
     return handles

@@ -19,6 +19,7 @@ MOST_RUNS = 3
 LARGEST_SIDE = 64  # cells of a matrix of weights that are shown, along each side
 MOST_CELLS = 4096  # of units
 SIGNED, MASK, MISSING = "RdBu_r", "gray", "#F2F2F2"
+GRADIENT = 3  # the place of dy among the arrays of a value
 WIDE_QUANTILE = 0.995  # of |values|: where the colours end
 LEFT, RIGHT, BOTTOM = 0.98, 0.18, 0.42  # inches
 NAME, TITLES = 0.22, 0.5  # inches, of the line with a run's name, and of those above its images
@@ -136,22 +137,23 @@ def _group(figure, box: MaskedBox, arrays, symbols, title: str, side: float, lef
         figure.text((x + side / 2) / 8, (above - TITLES + 0.11) / height, symbol, fontsize=8, color=BLACK,
                     ha="center", va="center", parse_math=False)  # fmt: skip
         for line, value in enumerate(box.passes):
-            if value.dy is None and arrays[0] == 3:
+            if value.dy is None and arrays[0] == GRADIENT:
                 continue  # a test has no pass backward
             bottom = above - TITLES - line * (side + LINE_GAP) - side
             axes = figure.add_axes(np.array([x, bottom, side, side]) / size)
             _image(axes, value.arrays()[array], array == 1, box, limits[line])
+            if array == GRADIENT:
+                axes.set_xlabel(f"±{limits[line]:.0e}", fontsize=7.5, color=BLACK, labelpad=2)
     return left + span + GROUP_GAP
 
 
 def _limits(box: MaskedBox, arrays) -> list[float]:
     """Where the colours of a group end, in each line: values of all passes have one scale, and each gradient
-    has its own, since that of an example that is right by far is small."""
+    has its own, written below it, since that of an example that is right by far is a millionth of others."""
     drawn = [[value.arrays()[i] for i in arrays if i != 1] for value in box.passes]
     sizes = [[np.abs(array).ravel() for array in line if array is not None] for line in drawn]
     limits = [float(np.quantile(np.concatenate(line), WIDE_QUANTILE)) if line else 0.0 for line in sizes]
-    is_gradient = arrays[0] == 3
-    return [(limit if is_gradient else max(limits)) or 1.0 for limit in limits]
+    return [(limit if arrays[0] == GRADIENT else max(limits)) or 1.0 for limit in limits]
 
 
 def _image(axes, numbers: np.ndarray | None, is_mask: bool, box: MaskedBox, limit: float) -> None:
@@ -206,9 +208,10 @@ def _note(figure, runs: list[tuple[str, ShownPasses]], run_count: int) -> None:
     passes = runs[0][1]
     digit = f" (class {shortened(passes.label, 20)})" if passes.label else ""
     words = (
-        f"blue: below 0, red: above, black: dropped; the first training example{digit} on the trained weights"
+        f"blue: below 0, red: above; masks: black 0, dropped, white 1 / (1 - p), kept; "
+        f"the first training example{digit} on the trained weights"
     )
-    left_out = [f"masks as seed {passes.seed} drew them"]
+    left_out = [f"masks as seed {passes.seed} drew them", "below dy: where the colours of its line end"]
     if (further := len(passes.boxes) - len(_shown_boxes(passes))) > 0:
         left_out.append(f"{further} more box{'es' * (further > 1)} of dropout")
     if run_count > len(runs):

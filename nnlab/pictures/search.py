@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,8 +33,15 @@ from nnlab.search.trial import COMPLETE, Trial, rank_trials
 HEIGHT_INCHES = 5.6
 MOST_SEARCHES = 5  # panels in a row; the others have a line only
 SHOWN_QUANTILE = 0.75  # of the results: what is worse has the last colour
-WORST_SHOWN = 0.9  # quantile of the first bests, above which the lines are cut off
-LINE_WIDTHS = (3.4, 1.4)  # points, of the first line and the last: where they are equal, all are seen
+WORST_SHOWN = 0.9  # quantile of the bests, above which the lines are cut off on a linear axis
+MOST_DECADES_RATIO = 1e4  # of the worst first best to the least that a logarithmic axis shows
+LINE_WIDTHS = (4.0, 1.6)  # points, of the first line and the last: where they are equal, all are seen
+LINE_DASHES = (
+    "-",
+    (0, (7, 4)),
+    (0, (3, 5)),
+    (0, (1, 2)),
+)  # in turn: gaps show what is below
 AXIS_MARGIN = 0.06  # as a share of the axis
 MARGIN_TICK = 0.035  # length of the ticks in the margins, as a share of the panel
 
@@ -169,16 +177,15 @@ def _lines(axes, searches: list[Searched], objective: str, sign: int) -> None:
     """The best result of each sampler after each trial."""
     shown = []
     widths = np.linspace(*LINE_WIDTHS, len(searches))
-    for search, colour, width in zip(searches, RUN_COLOURS, widths, strict=False):
+    for search, colour, width, dash in zip(searches, RUN_COLOURS, widths, cycle(LINE_DASHES)):
         best = search.best_so_far(sign)
         name = f"{visible(search.sampler)}: {best[-1]:.4g}" if len(best) else visible(search.sampler)
-        axes.step(np.arange(1, len(best) + 1), best, where="post", color=colour, linewidth=width, label=name)
+        style = {"color": colour, "linewidth": width, "linestyle": dash}
+        axes.step(np.arange(1, len(best) + 1), best, where="post", label=name, **style)
         shown.append(best)
     known = np.concatenate(shown)[np.isfinite(np.concatenate(shown))]
     if len(known):
-        scale_y_axis(
-            axes, np.where(sign * known > np.quantile(sign * known, WORST_SHOWN), np.nan, known)[None]
-        )
+        scale_y_axis(axes, np.where(_is_shown(known, sign), known, np.nan)[None])
     style_axes(axes)
     axes.set_xlabel("trials", fontsize=9, color=BLACK)
     axes.set_ylabel(f"best {visible(objective)}", fontsize=9, color=BLACK, parse_math=False)
@@ -186,3 +193,11 @@ def _lines(axes, searches: list[Searched], objective: str, sign: int) -> None:
         title="best after all trials", frameon=False, fontsize=8, title_fontsize=8, labelcolor=BLACK,
         loc="upper left", bbox_to_anchor=(1.02, 1.0), alignment="left",
     )  # fmt: skip
+
+
+def _is_shown(known: np.ndarray, sign: int) -> np.ndarray:
+    """Which bests the y axis reaches: all, if a logarithmic one can, or else all but the worst."""
+    low, high = known.min(), known.max()
+    if 0 < LOG_FROM_RATIO * low < high < MOST_DECADES_RATIO * low:
+        return np.ones(len(known), bool)
+    return sign * known <= np.quantile(sign * known, WORST_SHOWN)

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nnlab.errors import visible
 from nnlab.records.curves import HIGH_QUANTILE, LOW_QUANTILE, bands
+from nnlab.records.dashes import alternating_dashes, solid_handle
 from nnlab.records.picture import (
     BLACK,
     GREY,
@@ -27,7 +28,6 @@ BRIGHT_COLOURS = tuple(colour for colour in RUN_COLOURS if colour != "#000000")
 NAMED_RUNS = 20  # most runs in the legend, which else has the first ones and the last
 SHADED_RUNS = 8  # most runs that have a shaded band
 NAME_CHARACTERS = 34
-DASH_POINTS = 5.0  # equal curves are drawn in dashes that alternate
 
 
 class ResultsByValue(NamedTuple):
@@ -62,7 +62,7 @@ def _curves(axes, runs: dict[str, np.ndarray], notes: list[str]) -> None:
         elide_middle(name, NAME_CHARACTERS - len(note)) + note for name, note in zip(runs, notes, strict=True)
     ]
     bands_of_run = [bands(values) for values in runs.values()]
-    dashes = _dashes([b.mean for b in bands_of_run])
+    dashes = alternating_dashes([b.mean for b in bands_of_run])
     shaded = len(runs) <= SHADED_RUNS
     shown = []
     for name, b, colour, dash in zip(names, bands_of_run, _colours(len(runs)), dashes, strict=True):
@@ -83,24 +83,6 @@ def _colours(count: int) -> list:
     if count <= len(BRIGHT_COLOURS):
         return list(BRIGHT_COLOURS[:count])
     return [colormaps["viridis"](0.92 * i / (count - 1)) for i in range(count)]
-
-
-def _dashes(curves: list[np.ndarray]) -> list:
-    """A line style for each curve: solid, or dashed for curves that would hide each other."""
-    finite = [np.nan_to_num(curve, nan=-1.0) for curve in curves]
-    styles = []
-    for i, curve in enumerate(finite):
-        same = [k for k, other in enumerate(finite) if _are_equal(curve, other)]
-        if len(same) == 1:
-            styles.append("-")
-        else:
-            gap = DASH_POINTS * (len(same) - 1)
-            styles.append((DASH_POINTS * same.index(i), (DASH_POINTS, gap)))
-    return styles
-
-
-def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
-    return len(one) == len(other) and np.allclose(one, other, rtol=1e-3, atol=1e-9)
 
 
 def _result_panel(axes, results: ResultsByValue) -> None:
@@ -130,7 +112,8 @@ def _label_axes(axes, x: str, y: str) -> None:
 
 def _legend(figure, axes, several_rows: bool, count: int) -> None:
     """Add the legend (the first runs and the last, if there are many), and what the shade means."""
-    handles, names = axes.get_legend_handles_labels()
+    lines, names = axes.get_legend_handles_labels()
+    handles = [solid_handle(line) for line in lines]
     notes = []
     if count > NAMED_RUNS:
         first = NAMED_RUNS - 1
