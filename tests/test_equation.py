@@ -1,6 +1,7 @@
 """The equation of a model without hidden layers: its W and b on the screen and in equation.json."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from nnlab import MLP, SGD, Adam, Diabetes, Experiment, Iris, Linear, Logistic, 
 from nnlab.cli import main
 from nnlab.equation import equation
 from nnlab.records import equation_text
+from nnlab.records.text_columns import wrap_line
 
 FULL = Experiment(batch_size="full", dtype="float64", regularizer=Regularizer(), metric="last", epochs=2000)
 
@@ -95,5 +97,12 @@ def test_the_screen_shows_the_line(tmp_path, monkeypatch, capsys):
 def test_long_equations_fit_80_columns():
     _, record = learnt(replace(FULL, data=nnlab.Noise(), model=Logistic(), epochs=2))
     shown = equation_text.equation_lines(record, "run", True)
-    assert max(map(len, shown)) <= 96 and "of seed 0" in shown[0]
+    assert max(len(text) for line in shown for text in wrap_line(line)) <= 80 and "of seed 0" in shown[0]
     assert f"(784, norm {np.linalg.norm(record.weight[0]):.4f})" in shown[1]
+
+
+def test_columns_of_negative_and_small_numbers_stay_apart():
+    line = equation_text._line("W", np.array([-0.000611, -1.23e-120, -12_345_678.0, 0.1, -6.11e-5]))
+    assert len(line) <= 80 and len(line.split()) == 6
+    ends = [m.end() for m in re.finditer(r"\S+", line)][1:]
+    assert np.ptp(np.diff(ends)) == 0

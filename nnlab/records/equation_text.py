@@ -8,7 +8,7 @@ from nnlab.records.text import format_number
 
 EQUATION_FILE = "equation.json"
 VALUES_SHOWN = 5  # per line of 80 characters
-LABEL_WIDTH, CELL_WIDTH = 19, 10
+LABEL_WIDTH, CELL_WIDTH = 19, 11  # -1.23e-120 has ten characters
 
 
 def equation_lines(equation, folder, has_several_seeds: bool) -> list[str]:
