@@ -40,18 +40,20 @@ def figures(data: ReportData, importances: dict[str, float]) -> dict[str, Figure
         drawn["Slices"] = visualization.plot_slice(first, target_name=names[0])
     if importances:
         drawn["Importance of the parameters"] = _importance_bars(importances, names[0])
-    if _spans_much([t.values[0] for t in first_objective_only(data).trials if t.state == COMPLETE]):
-        # Else all good trials lie on one line, below the bad ones.
-        for heading in ("Optimisation history", "Slices"):
-            drawn[heading].update_yaxes(type="log")
+    scale = _scale([t.values[0] for t in first_objective_only(data).trials if t.state == COMPLETE])
+    # On a linear axis all good trials may lie on one line, below the bad ones.
+    for heading in ("Optimisation history", "Slices"):
+        if heading in drawn:
+            drawn[heading].update_yaxes(scale)
     for figure in drawn.values():
         _format_ticks(figure)
     return drawn
 
 
-def _spans_much(values: list[float]) -> bool:
-    """Whether the values are positive, and some so much larger that an axis is to be logarithmic."""
-    return scale_of(np.array(values)).get("type") == "log"
+def _scale(values: list[float]) -> dict:
+    """The y axis of these values: logarithmic, with few ticks, if they are positive and span much;
+    whole, since bad trials are to be seen."""
+    return {key: value for key, value in scale_of(np.array(values, float)).items() if key != "range"}
 
 
 def width_of(figure: Figure) -> int:
@@ -115,7 +117,9 @@ def _learning_curves(data: ReportData) -> Figure:
         epochs = list(range(1, len(values) + 1))
         figure.add_trace(Scatter(x=epochs, y=values, mode="lines", name=f"trial {number}"))
     title = metric_label(name, data.task)
-    return figure.update_layout(xaxis_title="epoch", yaxis_title=title, yaxis_type="log")
+    scale = _scale([value for curve in curves.values() for value in curve.get(name, [])])
+    figure.update_layout(xaxis_title="epoch", yaxis_title=title)
+    return figure.update_yaxes({"type": "log", "dtick": "D2"} | scale)
 
 
 def _importance_bars(importances: dict[str, float], name: str) -> Figure:
