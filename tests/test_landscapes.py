@@ -140,7 +140,7 @@ def test_of_more_runs_than_panels_each_is_at_its_best_rate(ravine, monkeypatch):
     assert at_best_rates(three)[0] == three  # no two differ in the rate alone
     rates = [three[0], *(replace(run, stored=AtRate(run.stored, lr)) for run, lr in ((three[0], 0.5),))]
     chosen, note = at_best_rates([*three, rates[1]])
-    assert chosen == three and note == "each at the best of 2 learning rates, by the mean loss of its path"
+    assert chosen == three and note == "each at the best mean loss of 2 learning rates"
 
 
 class AtRate:

@@ -20,7 +20,7 @@ def at_best_rates(runs: list[ShownRun]) -> tuple[list[ShownRun], str]:
     for run in runs:
         groups.setdefault(_all_but_rate(run.stored.settings), []).append(run)
     most = max(map(len, groups.values()))
-    note = f"each at the best of {most} learning rates, by the mean loss of its path" if most > 1 else ""
+    note = f"each at the best mean loss of {most} learning rates" if most > 1 else ""
     return [min(group, key=_mean_loss) for group in groups.values()], note
 
 
