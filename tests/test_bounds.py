@@ -81,7 +81,7 @@ def test_what_nobody_can_wait_for_is_refused_at_once(capsys, tmp_path, overrides
         (["sampler=grid", "sampler.points=1000000000"], "sampler.points"),
         (["sampler=grid", "optimizer.lr=tag(points1000000000,interval(0.1,1))"], "1000000000 points"),
         (["seed=(", "--cfg", "job"], "seed=("),
-        (["picture=range(1,4)"], "picture = 1"),
+        (["picture=range(1,4)"], "write one value"),
         (["optimizer.lr=interval(0.1,.inf)"], "no finite ends"),
         (["optimizer.lr=range(1,.inf)"], "three finite numbers"),
     ],
