@@ -159,6 +159,7 @@ def whole_runs():
     yield "calibrated", [replace(calibrated, threshold=threshold) for threshold in ("f1", 0.3)]
     yield "last", [replace(BASE, metric="last", batch_size=1)]
     yield "histograms", [replace(BASE, histograms=1, seeds=3)]
+    yield "further curves", [replace(BASE, record=("effective_step", "update_norm", "weight_norm"), seeds=2)]
     yield "float64", [replace(BASE, dtype="float64", regularizer=Regularizer(l2=0.1, max_norm=0.5))]
     yield "structures", [replace(BASE, batch_size=size) for size in (7, 16, "full")]
     yield "diverges", [replace(BASE, optimizer=SGD(lr=lr)) for lr in (0.1, 1e30)]
