@@ -11,6 +11,7 @@ from tensorboard.util.tensor_util import make_ndarray
 import nnlab.pictures
 from nnlab.cli import main
 from nnlab.commands import train_command
+from nnlab.commands.pictures import EndedRun, show_pictures
 from nnlab.declarations import picture_summaries
 from nnlab.pictures import PICTURES, picture
 from nnlab.pictures.base import Picture, ShownRun
@@ -103,7 +104,11 @@ def test_all_runs_have_one_picture(here, capsys, spy):
 
 
 def test_only_runs_that_ask_are_drawn(here, capsys, spy):
-    assert main(["train", "-m", *MOONS, "show=boundary,[]", "hydra.run.dir=out"]) == 0
+    """As where experiments are beside each other, one of which has `show`."""
+    assert main(["train", *MOONS, "hydra.run.dir=out"]) == 0
+    settings = StoredRun("out").settings
+    asks = EndedRun(Path("out"), settings | {"show": ["boundary"]}, "")
+    show_pictures("train", {"asks": asks, "does not": EndedRun(Path("out"), settings, "")}, Path("out"))
     assert len(spy.runs) == 1 and "out/boundary.png" in capsys.readouterr().out
 
 

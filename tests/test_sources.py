@@ -382,7 +382,7 @@ def test_advice_if_a_mean_would_fill_a_sparse_table(normalization, share, width,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         given(x, normalization=normalization).load()
-    assert [w.category for w in caught] == [Advice] * message
+    assert len(caught) == message and all(issubclass(w.category, Advice) for w in caught)
     if message:
         assert "95% of the inputs are zeros" in str(caught[0].message)
         assert "data.normalization=maxabs" in str(caught[0].message)
