@@ -31,6 +31,7 @@ OPTIONS_OF_FOLDER_COMMANDS = {"board": ("--help", "--port", "--newest"), "report
 # Keys that take one value, even where commas would begin a search.
 SINGLE_VALUE_KEYS = {
     "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner", "space",
+    "picture", "predictions", "show", "caption",
 }  # fmt: skip
 
 

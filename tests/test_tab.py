@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+import yaml
 
 from nnlab import cli, shells, tab
 from nnlab.allowed import validate
@@ -25,6 +26,7 @@ from nnlab.data.headers import header_names
 from nnlab.experiment import GROUPS, Experiment
 from nnlab.hyperparameters import Component, fields, make_part
 from nnlab.metrics import METRICS
+from nnlab.paths import CONFIG_DIR
 from nnlab.search.settings import GROUPS as GROUPS_OF_SEARCH
 from nnlab.search.settings import Search
 
@@ -224,6 +226,12 @@ def with_commas(before: str, offers: list[str]):
         yield from tab.completions(f"{before} {word},")[:1]
 
 
+def sweeps_by_itself(experiment: str) -> bool:
+    file = CONFIG_DIR / "experiment" / f"{experiment}.yaml"
+    hydra = yaml.safe_load(file.read_text()).get("hydra", {}) if file.is_file() else {}
+    return "sweeper" in hydra
+
+
 def groups_of(command: str, overrides: list[str]) -> set[str]:
     return {word.partition("=")[0] for word in overrides} & {*Catalogue(command).groups}
 
@@ -234,9 +242,12 @@ def offered_to_train():
 
 
 def test_every_choice_that_is_offered_is_accepted(offered_to_train):
-    """The i-th choices of all groups beside each other."""
+    """The i-th choices of all groups beside each other; an experiment that sweeps by itself over keys
+    of its own optimiser, say, takes no other."""
     groups, columns = groups_of("train", offered_to_train), {}
     for word in offered_to_train:
+        if word.startswith("experiment=") and sweeps_by_itself(word.partition("=")[2]):
+            continue
         if word.partition("=")[0] in groups:
             columns.setdefault(word.partition("=")[0], []).append(word)
     assert len(columns) == len(GROUPS) + 1
