@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import torch
+
 from nnlab.autodiff.box import Context
 from nnlab.autodiff.graph import Node
 from nnlab.autodiff.network import Network
+from nnlab.experiment import Experiment
 from nnlab.streams import uniforms
+
+
+def zero_rates(stacked: Experiment) -> dict[str, torch.Tensor]:
+    """The columns of a `Site` in which dropout and augmentation are off; of an experiment with a column for
+    each row."""
+    return {name: 0 * rate for name, rate in stacked.regularizer.rates().items()}
 
 
 def draw_once(network: Network) -> None:

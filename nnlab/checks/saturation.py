@@ -18,7 +18,7 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.checks.flow import Flow, median
-from nnlab.checks.noise import draw_once
+from nnlab.checks.noise import draw_once, zero_rates
 from nnlab.checks.subject import Sample, Subject, training_steps
 from nnlab.checks.verdict import STATUSES, Finding, Verdict, grade
 from nnlab.runtime.devices import thread_count
@@ -76,9 +76,9 @@ class Probe:
         state = training.population.state
         theta = state.theta
         x, t = sample.examples.gather(sample.fold, sample.fold.train)
-        zero_rates = {name: p * 0 for name, p in training.population.experiment.regularizer.rates().items()}
+        columns = zero_rates(training.population.experiment)
         site = Site(
-            len(theta), x.shape[1], training=True, template=sample.examples.template, columns=zero_rates,
+            len(theta), x.shape[1], training=True, template=sample.examples.template, columns=columns,
             threads=threads,
         )  # fmt: skip
         self.network = self.graph.bind(theta, torch.zeros_like(theta), site, state.buffers.clone())

@@ -35,10 +35,7 @@ class Line(Data):
         return 0.1 * x + 0.3
 
     def read(self):
-        rng = stream(self.seed, "data", self.name)
-        x = rng.random((self.n, 1))
-        y = self.function(x) + self.noise * rng.standard_normal((self.n, 1))
-        return Dataset(x, y, (), ("x",), target_names=("y",))
+        return _noisy_points(self)
 
 
 @dataclass(frozen=True)
@@ -63,10 +60,7 @@ class Sine(Data):
         return np.sin(2 * np.pi * self.periods * x)
 
     def read(self):
-        rng = stream(self.seed, "data", self.name)
-        x = rng.random((self.n, 1))
-        y = self.function(x) + self.noise * rng.standard_normal((self.n, 1))
-        return Dataset(x, y, (), ("x",), target_names=("y",))
+        return _noisy_points(self)
 
 
 @dataclass(frozen=True)
@@ -159,3 +153,11 @@ class Spirals(Data):
         x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
         x += self.noise * rng.standard_normal(x.shape)
         return Dataset(x, y, ("first", "second"), ("x1", "x2"))
+
+
+def _noisy_points(data: Line | Sine) -> Dataset:
+    """Points at random x in [0, 1), with normal noise on the function's value."""
+    rng = stream(data.seed, "data", data.name)
+    x = rng.random((data.n, 1))
+    y = data.function(x) + data.noise * rng.standard_normal((data.n, 1))
+    return Dataset(x, y, (), ("x",), target_names=("y",))

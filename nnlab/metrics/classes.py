@@ -188,8 +188,13 @@ def calibration_error(a: ClassAnswers) -> float:
     confidence, is_correct = a.scores.per_example[1], a.scores.per_example[3] == 0
     if np.isnan(confidence).any():
         return float("nan")
-    bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
+    bins = confidence_bins(confidence)
     return float(np.abs(np.bincount(bins, is_correct - confidence)).sum() / len(bins))
+
+
+def confidence_bins(confidence: np.ndarray) -> np.ndarray:
+    """(n,) the bin of each confidence: `BINS` of equal width, open below."""
+    return np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
 
 
 def top5_accuracy(a: ClassAnswers) -> float:

@@ -10,7 +10,7 @@ import torch
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.network import Network
-from nnlab.checks.noise import draw_once
+from nnlab.checks.noise import draw_once, zero_rates
 from nnlab.data.examples import Examples
 from nnlab.errors import UserError
 from nnlab.pictures.base import ShownRun
@@ -116,11 +116,8 @@ class Gradients:
 
 def _bind(of: Gradients, graph: Graph, batch: int) -> Network:
     """The network of training, whose dropout and augmentation are off."""
-    rates = stack_experiments([of.experiment]).regularizer.rates()
-    columns = {name: 0 * rate for name, rate in rates.items()}
+    columns = zero_rates(stack_experiments([of.experiment]))
     site = Site(1, batch, training=True, template=of.theta[:, :0], columns=columns)
     network = graph.bind(of.theta, of.grad, site, of.buffers.clone())
     draw_once(network)  # for boxes that are random whatever the rates
-    for ctx in network.masked:
-        ctx.valid = of.theta.new_ones(1, 1, batch)
     return network

@@ -30,7 +30,7 @@ def titled_panels(
 ):
     """`panels`, one for each title: a name and a result, in one line if all of them fit."""
     columns = column_count(len(titles))
-    longest = int(CHARACTERS_PER_INCH * (_width(columns, right) + 0.6 * GAP))
+    longest = _title_length(columns, right)
     names = brief_names([name for name, _ in titles], longest)
     parts = [
         [visible(part) for part in (name, result) if part]
@@ -83,9 +83,14 @@ def _width(columns: int, right: float) -> float:
     return (SIZE_INCHES[0] - LEFT - right - (columns - 1) * GAP) / columns
 
 
+def _title_length(columns: int, right: float) -> int:
+    """How many characters of a title fit over a panel."""
+    return int(CHARACTERS_PER_INCH * (_width(columns, right) + 0.6 * GAP))
+
+
 def title(axes, text: str, columns: int) -> None:
     """The title of a panel, as long as its share of the width allows."""
-    longest = int(CHARACTERS_PER_INCH * (_width(columns, RIGHT) + 0.6 * GAP))
+    longest = _title_length(columns, RIGHT)
     axes.set_title(elide_middle(visible(text), longest), fontsize=9, color=BLACK, parse_math=False, pad=4)
 
 

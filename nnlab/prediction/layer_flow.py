@@ -9,7 +9,7 @@ from nnlab.arguments import typed
 from nnlab.autodiff.box import Site
 from nnlab.checks.flow import Flow
 from nnlab.checks.layers import activations
-from nnlab.checks.noise import draw_once
+from nnlab.checks.noise import draw_once, zero_rates
 from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold
 from nnlab.prediction.model import TrainedModel
@@ -67,11 +67,8 @@ def _flow(model: TrainedModel, rows: list[TrainedRow], x: np.ndarray, targets: n
     """Both passes of these rows, as a training step of the examples without dropout has them."""
     spec, template = model.spec, model.template
     weights = stacked_weights(model.graph, rows, template)
-    rates = stack_experiments([model.experiment] * len(rows)).regularizer.rates()
-    site = Site(
-        len(rows), len(x), True, weights.theta, {name: p * 0 for name, p in rates.items()},
-        thread_count("auto"),
-    )  # fmt: skip
+    columns = zero_rates(stack_experiments([model.experiment] * len(rows)))
+    site = Site(len(rows), len(x), True, weights.theta, columns, thread_count("auto"))
     network = model.graph.bind(weights.theta, torch.zeros_like(weights.theta), site, weights.buffers)
     draw_once(network)  # for boxes that are random whatever the rates
     t = torch.stack([network_targets(targets, spec, row.normalizer, template) for row in rows])

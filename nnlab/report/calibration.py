@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlab.metrics.classes import BINS
+from nnlab.metrics.classes import BINS, confidence_bins
 from nnlab.records.stored_run import StoredRun
 from nnlab.report.page import Section
 from nnlab.report.parts import PlotlyFigure
@@ -46,7 +46,7 @@ def calibration_section(stored: StoredRun) -> Section | None:
 def reliability(confidence: np.ndarray, is_correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(BINS,) each: how many examples, their mean confidence, their accuracy; of bins open below, NaN where
     a bin is empty."""
-    bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
+    bins = confidence_bins(confidence)
     counts = np.bincount(bins, minlength=BINS)
     sums = (np.bincount(bins, values, minlength=BINS) for values in (confidence, is_correct.astype(float)))
     means, accuracies = (
