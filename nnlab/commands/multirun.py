@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-from nnlab.commands import config_checks, hydra_overrides, hydra_private
+from nnlab.commands import hydra_overrides, hydra_private
 from nnlab.commands.command_line import CommandLine
-from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
-from nnlab.commands.text_values import TextQuoter
+from nnlab.commands.composing import ComposedRun, Composer, open_composer
+from nnlab.commands.file_sweeps import compose_chosen_groups, is_multirun, sweep_from_files
+from nnlab.commands.word_lists import compose_runs
 
 
 def composed_runs(line: CommandLine) -> list[ComposedRun]:
@@ -20,23 +16,10 @@ def composed_runs(line: CommandLine) -> list[ComposedRun]:
     with open_composer(line) as composer:
         # The words are checked before the files are composed, which may turn `-m` on and add some.
         typed_overrides = composer.read(line.overrides, allow_several=True)
-        line = replace(line, multirun=_is_multirun(line, _compose_chosen_groups(typed_overrides, composer)))
+        line = replace(line, multirun=is_multirun(line, compose_chosen_groups(typed_overrides, composer)))
         sweep_from_files(line, typed_overrides, composer)  # refused here, if at all: before runs are counted
         combinations = [composer.read(words) for words in _combinations(line, composer)]
-        configs = [composer.compose(overrides) for overrides in combinations]
-        for number, config in enumerate(configs):
-            set_hydra_job(config, number if line.multirun else None)
-            config_checks.check_composed(config, composer.options)
-        if line.config_dir is not None:
-            for config, overrides in zip(configs, combinations, strict=True):
-                config_checks.check_output_locations(
-                    config, {override.key_or_group for override in overrides}
-                )
-    runs = []
-    for config, overrides in zip(configs, combinations, strict=True):
-        OmegaConf.copy_cache(configs[0], config)  # ${now:} is the same in all
-        runs.append(make_run(config, overrides, line.prefix()))
-    return runs
+        return compose_runs(line, combinations, composer)
 
 
 def _combinations(line: CommandLine, composer: Composer) -> list[list[str]]:
@@ -61,27 +44,3 @@ def _split_by_files(line: CommandLine, words: list[str], composer: Composer) -> 
     overrides = composer.read([*words, *sweep_params], allow_several=True)
     hydra_overrides.check_count(overrides)
     return hydra_private.multirun_combinations(overrides)
-
-
-def sweep_from_files(line: CommandLine, typed_overrides: Iterable[Override], composer: Composer) -> list[str]:
-    """The values that a configuration file sweeps over, an experiment's, say: its `hydra.sweeper.params`, as
-    words. Files of groups for which `typed_overrides` has several choices are not read.
-
-    A file with `hydra.mode: MULTIRUN` turns `-m` on, as in Hydra. The command line goes before it.
-    """
-    config = _compose_chosen_groups(typed_overrides, composer)
-    if not _is_multirun(line, config):
-        return []
-    sweep_params = config.hydra.sweeper.get("params") or {}
-    config_checks.check_swept_params(sweep_params)
-    keys = {override.key_or_group for override in typed_overrides}
-    texts = TextQuoter(line.catalogue("train"), allow_several=True)
-    return texts.quote_texts(f"{key}={values}" for key, values in sweep_params.items() if key not in keys)
-
-
-def _compose_chosen_groups(typed_overrides: Iterable[Override], composer: Composer) -> DictConfig:
-    return composer.compose_groups_of(o for o in typed_overrides if not o.is_sweep_override())
-
-
-def _is_multirun(line: CommandLine, config: DictConfig) -> bool:
-    return line.multirun or config.hydra.mode == RunMode.MULTIRUN

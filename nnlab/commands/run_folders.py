@@ -29,15 +29,24 @@ class PreparedRun:
     multirun_folder: Path | None = None  # that of all runs of -m
 
 
-def prepared_runs(command: str, runs: list[ComposedRun], prepare: Callable) -> Iterator[PreparedRun]:
-    """Prepare all runs, then yield each of them with a new folder.
+def prepared_runs(
+    command: str,
+    runs: list[ComposedRun],
+    prepare: Callable,
+    make_parent: Callable[[], Path] | None = None,
+) -> Iterator[PreparedRun]:
+    """Prepare all runs, then yield each of them with a new folder; `make_parent()` makes that of all runs, if
+    it is not the usual one of -m.
 
     Wrong settings of the last run are refused before the first run has left anything behind.
     """
     with advice_on_stderr(command):
         results = _prepare_all(runs, prepare)
     freeze_imports()
-    parent = make_multirun_folder(runs) if runs[0].is_multirun else None
+    parent = None
+    if make_parent or runs[0].is_multirun:
+        _folder_names(runs)  # refused here, if at all: before anything is made
+        parent = make_parent() if make_parent else make_multirun_folder(runs)
     run_folders = make_folders_in_multirun(parent, runs) if parent else map(make_run_folder, runs)
     for name, run, prepared, folder in zip(
         run_names([run.overrides for run in runs]), runs, results, run_folders, strict=True
@@ -77,7 +86,6 @@ def make_run_folder(run: ComposedRun) -> Path:
 def make_multirun_folder(runs: list[ComposedRun]) -> Path:
     """Make the folder of all runs."""
     first_run = runs[0]
-    _folder_names(runs)  # refused here, if at all: before anything is made
     HydraConfig.instance().set_config(first_run.config)
     with one_sentence_errors():
         parent = folders.make_multirun_folder(first_run.config, first_run.hydra_keys)

@@ -18,7 +18,7 @@ from nnlab.commands import (
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
-from nnlab.commands.multirun import sweep_from_files
+from nnlab.commands.file_sweeps import sweep_from_files
 from nnlab.commands.trial_settings import TrialSettings
 from nnlab.commands.unknown_key import unknown_key
 from nnlab.errors import UserError, nearest

@@ -57,18 +57,26 @@ def run(runs: list[ComposedRun]) -> int:
     A run's files are complete as soon as its rows have ended. The exit code is 1 if every row of some run
     diverged.
     """
-    prepared = list(prepared_runs("train", runs, partial(prepare, cache=DataCache())))
-    folder = prepared[0].multirun_folder or prepared[0].folder
-    if prepared[0].multirun_folder:
+    prepared = begin_runs(runs)
+    return train_all(prepared, prepared[0].multirun_folder or prepared[0].folder)
+
+
+def begin_runs(runs: list[ComposedRun], make_parent: Callable[[], Path] | None = None) -> list[PreparedRun]:
+    """Prepare all runs, and only then make their folders. Raises `UserError`.
+
+    Those of several are in the one that `make_parent()` returns, else in that of -m. There they can be
+    resumed wherever the process is killed from now on.
+    """
+    prepared = list(prepared_runs("train", runs, partial(prepare, cache=DataCache()), make_parent))
+    if folder := prepared[0].multirun_folder:
         try:
-            # Before any of them trains, so that all can be resumed wherever the process is killed.
             for run in prepared:
                 write_start_files(run.folder, recorded_settings(run.settings), run.command)
             write_run_names(folder, [run.folder for run in prepared])
         except OSError:
             remove_unstarted(folder)
             raise
-    return train_all(prepared, folder)
+    return prepared
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,16 @@ def _train_and_compare(runs: list[PreparedRun], folder: Path, resumed: Resumed |
     # Comparing runs reads their folders, which takes imports that a single run need not wait for.
     from nnlab.commands import several_runs
 
+    exit_code = train_runs(runs, folder, resumed)
+    several_runs.compare(runs)
+    return exit_code
+
+
+def train_runs(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = None) -> int:
+    """Train the runs below `folder` together, as many at a time as may be open, or go on with them, and leave
+    the conclusions to the caller. Returns 1 if every row of some run diverged."""
+    from nnlab.commands import several_runs
+
     def train_together(some: list[PreparedRun], how: Resumed | None) -> int:
         return _train(some, folder, several_runs.make_console, several_runs.conclude, how)
 
@@ -117,7 +135,6 @@ def _train_and_compare(runs: list[PreparedRun], folder: Path, resumed: Resumed |
         begun_before = Resumed() if resumed else None
         exit_codes.append(train_together([run for _, run in remaining[:batch_size]], begun_before))
         remaining = remaining[batch_size:]
-    several_runs.compare(runs)
     return max(exit_codes)
 
 
