@@ -17,8 +17,8 @@ import nnlab
 from nnlab.data.sources import SOURCES
 from nnlab.data.splits import Holdout
 from nnlab.optimizers import OPTIMIZERS
-from nnlab.records.intervals import t_quantile
 from nnlab.schedules import Constant, HalveAndGoBack, HalveOnRise
+from nnlab.statistics.student import t_quantile
 
 SETS = ("digits", "iris", "wine", "breast_cancer", "moons", "spirals", "diabetes")
 

@@ -15,7 +15,7 @@ LAYERS = [
     ("untrusted", "plugins", "streams", "exclusive"), ("graph_file",),
     ("runtime", "declarations", "choices", "allowed"), ("commented_yaml",), ("defaults_lists",),
     ("catalogue",), ("as_python",), ("arguments",),
-    ("settings_help",), ("hyperparameters", "metrics"),
+    ("settings_help",), ("hyperparameters", "metrics", "statistics"),
     ("autodiff", "data", "optimizers", "regularizers", "schedules", "stopping"),
     ("tables",), ("data.sources",), ("initializers", "losses", "models"), ("experiment",), ("training",),
     ("equation", "checks", "search"), ("testing",),

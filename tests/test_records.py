@@ -23,13 +23,13 @@ from nnlab.errors import UserError
 from nnlab.metrics.tasks import Regression
 from nnlab.records import run_folder
 from nnlab.records.console import Console
-from nnlab.records.intervals import t_quantile
 from nnlab.records.run_folder import RunFolder
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.summary import summarize
 from nnlab.records.summary_text import refit_lines, summary_lines
 from nnlab.records.tensorboard import TensorBoard, row_names
 from nnlab.records.text import format_alike, format_duration, format_number, format_percent, plus_minus
+from nnlab.statistics.student import t_quantile
 from nnlab.training.results import Record, Refit, Result
 
 METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "grad_norm", "penalty")

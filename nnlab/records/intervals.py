@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE_LEVEL = 0.95
+from nnlab.statistics.student import student_interval
+
 # Prefix of a metric's name -> its set.
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
 FORMULA_TEXTS = {
@@ -89,38 +90,8 @@ def estimate(values: list[tuple], interval: Interval) -> dict:
     std = float(np.std(means, ddof=1))
     if interval.method == "none":
         return {"mean": mean, "std": std, "low": None, "high": None, "n": n}
-    half_width = t_quantile(n - 1) * std * math.sqrt(1 / n + interval.overlap)
-    return {"mean": mean, "std": std, "low": mean - half_width, "high": mean + half_width, "n": n}
-
-
-def t_quantile(dof: int, confidence: float = CONFIDENCE_LEVEL) -> float:
-    """The t for which P(|T| <= t) = confidence; T has Student's distribution, `dof` = 1, 2, ....
-
-    By bisection on the finite series in theta = atan(t / sqrt(dof)) (Abramowitz and Stegun, 1964,
-    26.7.3 and 26.7.4). scipy.special.stdtrit gives the same digits, but importing it takes as long
-    as training a small model.
-    """
-    low, high = 0.0, math.pi / 2  # bounds of theta, since t is unbounded
-    for _ in range(60):
-        theta = (low + high) / 2
-        if _t_probability(theta, dof) < confidence:
-            low = theta
-        else:
-            high = theta
-    return math.sqrt(dof) * math.tan(theta)
-
-
-def _t_probability(theta: float, dof: int) -> float:
-    """P(|T| <= sqrt(dof) tan(theta))."""
-    sin, cos = math.sin(theta), math.cos(theta)
-    odd = dof % 2
-    term, total = 1.0, 0.0
-    if odd:
-        term = cos
-    for k in range(odd + 2, dof + 1, 2):
-        total += term
-        term *= (k - 1) / k * cos * cos
-    return 2 / math.pi * (theta + sin * total) if odd else sin * total
+    low, high = student_interval(mean, std, n, interval.overlap)
+    return {"mean": mean, "std": std, "low": low, "high": high, "n": n}
 
 
 def _unit_means(values: list[tuple], unit: tuple[str, ...]) -> list[float]:
