@@ -1,0 +1,145 @@
+"""A comparison of arms for a terminal of 80 columns: the table by mean, and what is shown of which pair."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from nnlab.errors import visible
+from nnlab.records import text_columns
+from nnlab.records.arms_table import arms_table
+from nnlab.records.compared_quantity import ComparedQuantity, is_known
+from nnlab.records.pair_sentences import CLAIM_LEVEL, PairSentences
+from nnlab.records.text import shell_word
+
+if TYPE_CHECKING:
+    from nnlab.statistics.comparison import Comparison, Pair
+
+ALL_PAIRS_ARMS = 3  # up to which every pair has a sentence
+FEW_ARMS = 6  # up to which the best is compared with each other one in a sentence
+MOST_CLAIMS = 8  # of more arms: sentences, before the rest is counted
+MOST_SUGGESTED, USUAL_SEEDS = 100, 10  # more seeds than a command is suggested for; of nnlab compare
+NO_BREAK = "\u00a0"  # a space at which no line ends
+SHOWN = ("better", "diverged")  # verdicts that claim a difference
+
+
+def comparison_lines(
+    comparisons: Mapping[str, Comparison],
+    measure: str,
+    task: str = "classification",
+    folder: str = "",
+    data: str = "",
+    metric: str = "val_loss",
+) -> list[str]:
+    """The lines for the arms on one data set, none wider than 80 columns, but for a command to copy.
+
+    `comparisons` has the comparison of each quantity, as compare.json: that of `measure` is analysed pair by
+    pair, the others are columns of the table as far as they fit. `task` ("classification", "regression")
+    decides units, and `metric` those of what was computed from curves. With a `folder`, the command that
+    trains more seeds into it is given. Of several data sets, call it for each, with its name as `data`.
+
+        for line in comparison_lines(comparisons["digits"], "test_error", folder="outputs/compare/..."):
+            terminal.line(line)
+    """
+    comparison, quantity = comparisons[measure], ComparedQuantity(measure, task, metric)
+    others = {ComparedQuantity(name, task, metric): c for name, c in comparisons.items() if name != measure}
+    lines = ["", *text_columns.wrap_line(f"  {visible(data)}")] if data else []
+    lines += ["", *arms_table(comparison, quantity, others), ""]
+    for sentence in [*sentences(comparison, quantity), *notes(comparison, quantity)]:
+        lines += wrapped(sentence)
+    more = seeds_to_suggest(comparison)
+    if folder and more:
+        words = f"nnlab compare {shell_word(folder)} seeds=+{more}"
+        lines += ["", *text_columns.command_lines("more seeds", words)]
+    return lines
+
+
+def wrapped(sentence: str) -> list[str]:
+    """A sentence in lines, of which all but the first are indented."""
+    joined = re.sub(r"\bp ([=<]) (?=[\d.])", f"p{NO_BREAK}\\1{NO_BREAK}", sentence)
+    lines = textwrap.wrap(
+        joined, text_columns.LINE_WIDTH, initial_indent="  ", subsequent_indent="    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def sentences(comparison: Comparison, quantity: ComparedQuantity) -> list[str]:
+    """The best arm against each of the others; of many, what is shown, and a count of the rest."""
+    write, pairs = PairSentences(comparison, quantity), comparison.pairs
+    if len(comparison.arms) > ALL_PAIRS_ARMS:
+        pairs = pairs_of_best(comparison)
+    few = len(comparison.arms) <= FEW_ARMS
+    lines = [write.sentence(pair) for pair in pairs] if few else [*_of_many(pairs, write)]
+    if len(comparison.pairs) == 1 and (further := write.further_tests(comparison.pairs[0])):
+        lines.append(further)
+    if other := [pair for pair in comparison.pairs if pair not in pairs]:
+        shown = sum(pair.verdict in SHOWN for pair in other)
+        of_which = f"{shown:,} differ: see their groups" if shown else "no difference is shown"
+        lines.append(f"of the {len(other):,} pairs without the best arm, {of_which}")
+    return lines
+
+
+def pairs_of_best(comparison: Comparison) -> list[Pair]:
+    """The pairs of the arm with the best mean, in the order of the others."""
+    best, *others = comparison.arms
+    return [comparison.pair(best.name, arm.name) for arm in others]
+
+
+def _of_many(pairs: list[Pair], write: PairSentences) -> Iterator[str]:
+    """What is shown, the arms next to the best first, and the rest in a line for each verdict."""
+    best = write.names[write.comparison.arms[0].name]
+    shown = [pair for pair in pairs if pair.verdict in SHOWN]
+    yield from (write.sentence(pair) for pair in shown[:MOST_CLAIMS])
+    if further := shown[MOST_CLAIMS:]:
+        yield f"{best} differs from {_others(len(further))} too: see the groups"
+    undecided = [pair for pair in pairs if pair.verdict == "undecided"]
+    if undecided:
+        text = f"no difference shown between {best} and {_others(len(undecided))}"
+        nearest = min(
+            (pair for pair in undecided if pair.more_seeds), key=lambda p: p.more_seeds, default=None
+        )
+        yield f"{text}; {write.more_needed(nearest)} for the nearest to it" if nearest else text
+    identical = sum(pair.verdict == "identical" for pair in pairs)
+    if identical:
+        yield f"no difference: {_others(identical)} {'is' if identical == 1 else 'are'} identical to {best}"
+
+
+def _others(count: int) -> str:
+    return f"{count} other arm{'s' * (count != 1)}"
+
+
+def notes(comparison: Comparison, quantity: ComparedQuantity) -> Iterator[str]:
+    """How to read the table and the sentences, as far as it has to be said."""
+    pairs, unit = comparison.pairs, comparison.unit
+    if len(comparison.arms) > 2:
+        yield (
+            f"arms that share no letter differ: p at most {CLAIM_LEVEL:g} by Holm's method for "
+            f"{len(pairs):,} pairs"
+        )
+    if any(is_known(pair.low) for pair in pairs):
+        in_unit = ", in the target's unit" if quantity.has_targets_unit else ""
+        yield f"differences are paired by {unit}{in_unit}; positive: the arm named first is better"
+    if unit == "split" and any(is_known(pair.low) for pair in pairs):
+        yield "intervals and p are corrected for splits that share examples (Nadeau and Bengio 2003)"
+    least_of = {pair.units: pair.least_p for pair in pairs if pair.units > 1 and is_known(pair.least_p)}
+    for units, least_p in sorted(least_of.items()):
+        if least_p > CLAIM_LEVEL:
+            yield f"{units} pairs cannot give less than p = {least_p:.3g} in a sign or Wilcoxon test"
+    if any(arm.diverged for arm in comparison.arms):
+        yield f"*: mean over the {unit}s that {quantity.succeeded}, which says nothing of the others"
+
+
+def seeds_to_suggest(comparison: Comparison) -> int | None:
+    """The fewest more seeds that would decide a pair of the best arm; where there are no differences yet to
+    judge by, those up to the usual number. None where it would take too many."""
+    if comparison.unit != "seed":
+        return None
+    undecided = [pair for pair in pairs_of_best(comparison) if pair.verdict == "undecided"]
+    most_units = max((pair.units for pair in undecided), default=USUAL_SEEDS)
+    if most_units < 2:
+        return USUAL_SEEDS - most_units
+    counts = [pair.more_seeds for pair in undecided if pair.more_seeds]
+    return min((count for count in counts if count <= MOST_SUGGESTED), default=None)
