@@ -53,7 +53,7 @@ _HOMES = {
         "Init", "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
     ),
     "nnlab.regularizers": ("Regularizer",),
-    "nnlab.optimizers": _listed("base.py", "descent.py", "adaptive.py", "adam.py"),
+    "nnlab.optimizers": _listed("base.py", "descent.py", "momentum.py", "adaptive.py", "adam.py"),
     "nnlab.schedules": (
         "Constant", "Cosine", "CosineLog", "ExponentialDecay", "HalveAndGoBack", "HalveOnRise",
         "InverseTimeDecay", "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay",

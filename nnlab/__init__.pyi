@@ -79,6 +79,7 @@ from nnlab.optimizers.adam import *
 from nnlab.optimizers.adaptive import *
 from nnlab.optimizers.base import *
 from nnlab.optimizers.descent import *
+from nnlab.optimizers.momentum import *
 from nnlab.prediction.estimators import (
     Classifier as Classifier,
     Regressor as Regressor,

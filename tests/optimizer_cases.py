@@ -45,25 +45,36 @@ def sgd(o, theta):
     return step
 
 
+def gamma(o, n):
+    """The momentum after n updates, as the papers write it."""
+    if o.ramp == "linear":  # Srivastava et al. 2014: with T = ramp_updates
+        share = n / o.ramp_updates
+        return share * o.gamma + (1 - share) * o.gamma_start if n < o.ramp_updates else o.gamma
+    if o.ramp == "sutskever":  # Sutskever et al. 2013 start with 1 / 2
+        return min(1 - 2 * (1 - o.gamma_start) * 2 ** (-1 - np.log2(n // o.ramp_updates + 1)), o.gamma)
+    return o.gamma
+
+
 def momentum(o, theta):
-    previous = theta
+    previous, n = theta, 0
 
     def step(g, lr):
-        nonlocal theta, previous
-        theta, previous = theta - lr * g + o.gamma * (theta - previous), theta
+        nonlocal theta, previous, n
+        theta, previous = theta - lr * g + gamma(o, n) * (theta - previous), theta
+        n += 1
         return theta
 
     return step
 
 
 def nesterov(o, theta):
-    x, v = theta, 0
+    x, v, n = theta, 0, 0
 
     def step(g, lr):  # g is taken at x + gamma v
-        nonlocal x, v
-        v = o.gamma * v - lr * g
-        x = x + v
-        return x + o.gamma * v
+        nonlocal x, v, n
+        v = gamma(o, n) * v - lr * g
+        x, n = x + v, n + 1
+        return x + gamma(o, n) * v
 
     return step
 
@@ -203,6 +214,27 @@ def torch_adagrad(o, p):
     return torch.optim.Adagrad(p, o.lr, initial_accumulator_value=o.initial, eps=o.epsilon)
 
 
+class RampedSGD(torch.optim.SGD):
+    """torch's, whose momentum is set before each step."""
+
+    def __init__(self, o, parameters):
+        super().__init__(parameters, o.lr, momentum=o.gamma)
+        self.o, self.n = o, 0
+
+    def step(self):
+        for group in self.param_groups:
+            group["momentum"] = float(gamma(self.o, self.n))
+        self.n += 1
+        super().step()
+
+
+def ramped(kind, ramp, updates):
+    """Rows that arrive after the last step, before it, at once, and never leave their start."""
+    starts, lengths = (0.5, 0.3, 0.99, 0.5), (10 * updates, updates, 1, 7)
+    rows = zip(MOMENTA, starts, lengths, strict=True)
+    return [kind(*m, ramp=ramp, gamma_start=start, ramp_updates=length) for m, start, length in rows]
+
+
 MOMENTA = [(0.01, 0.9), (0.1, 0.5), (0.02, 0), (1e-3, 0.99)]
 DECAYS = {"weight_decay": (0.01, 0.5, 0, 0.1)}
 MOMENTUM_DECAYS = {"momentum_decay": (4e-3, 0.1, 0, 1.0)}
@@ -219,6 +251,10 @@ CASES = {
         [Nesterov(*row) for row in MOMENTA], nesterov,
         lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma, nesterov=o.gamma > 0), calls=4,
     ),
+    "momentum-linear": Case(ramped(Momentum, "linear", 30), momentum, RampedSGD),
+    "momentum-sutskever": Case(ramped(Momentum, "sutskever", 12), momentum, RampedSGD),
+    "nesterov-linear": Case(ramped(Nesterov, "linear", 30), nesterov),  # torch's looks ahead by gamma_t
+    "nesterov-sutskever": Case(ramped(Nesterov, "sutskever", 12), nesterov),
     "adagrad": Case(adagrads(True), adagrad, calls=5),
     "adagrad-outside": Case(adagrads(False), adagrad, torch_adagrad),
     "rmsprop": Case(rmsprops(True), rmsprop, calls=6),

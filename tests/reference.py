@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from optimizer_cases import gamma
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
@@ -74,6 +75,11 @@ class Epoch:
     events: dict[str, float] = field(default_factory=dict)  # what the schedule did after it
 
 
+def momentum(o, done: int, total: int) -> float:
+    """Of the update after `done`, of `total`."""
+    return min(gamma(o, done), o.last_gamma) if total - done <= o.last_updates else gamma(o, done)
+
+
 def train(row: Row) -> list[Epoch]:
     """Every epoch of the row, on the CPU in float64, by torch."""
     e, fold, dataset = row.experiment, row.fold, row.experiment.data.load()
@@ -105,6 +111,9 @@ def train(row: Row) -> list[Epoch]:
             warm = e.schedule.warmup * steps  # in updates
             warmed = lr * min(1, ((epoch - 1) * steps + step + 1) / warm if warm else 1)
             optimizer.param_groups[0]["lr"] = warmed
+            if e.optimizer.name == "momentum":
+                done, total = (epoch - 1) * steps + step, e.epochs * steps
+                optimizer.param_groups[0]["momentum"] = momentum(e.optimizer, done, total)
             optimizer.zero_grad()
             z = net(x[batch], (epoch, step, steps))
             data_loss = loss(z, t[batch])
@@ -125,6 +134,8 @@ def train(row: Row) -> list[Epoch]:
             "grad_norm": norm.item(),
             "penalty": omega().item(),
         }
+        if getattr(e.optimizer, "ramp", "none") != "none":
+            metrics["momentum"] = optimizer.param_groups[0]["momentum"]
         epochs.append(Epoch(metrics, net.weights()))
         if e.schedule.name == "halve_and_go_back":
             now = metrics[e.schedule.metric]

@@ -34,6 +34,11 @@ OUTSIDE = dict(epsilon=1e-8, epsilon_inside_root=False)  # as torch has it
 CASES = {  # 54 examples to train on: batches of 10 end with one of 4
     "sgd": BASE,
     "momentum": replace(BASE, optimizer=Momentum(lr=0.05)),
+    "momentum-last": replace(BASE, optimizer=Momentum(lr=0.05, gamma=0.95, last_updates=8, last_gamma=0.3)),
+    "momentum-linear": replace(BASE, optimizer=Momentum(ramp="linear", ramp_updates=9, last_updates=8)),
+    "momentum-sutskever": replace(
+        BASE, optimizer=Momentum(gamma=0.95, ramp="sutskever", ramp_updates=2, last_updates=4)
+    ),
     "rmsprop": replace(BASE, optimizer=RMSProp(lr=0.01, **OUTSIDE)),
     "adam": replace(BASE, optimizer=Adam(lr=0.03, **OUTSIDE)),
     "full-batch": replace(BASE, batch_size="full", optimizer=Adam(lr=0.03, **OUTSIDE)),

@@ -15,7 +15,8 @@ from nnlab.experiment import Experiment, Row
 from nnlab.hyperparameters import kind, stack
 from nnlab.initializers import INITIALIZERS
 from nnlab.models import MLP
-from nnlab.optimizers import OPTIMIZERS
+from nnlab.optimizers import OPTIMIZERS, Momentum, Nesterov
+from nnlab.optimizers.momentum import RAMPS
 from nnlab.regularizers import Regularizer
 from nnlab.runtime.threads import computing
 from nnlab.schedules import SCHEDULES, Progress
@@ -61,6 +62,15 @@ def test_optimizers(name, dtype):
     base = replace(BASE, dtype=dtype)
     assert_alone([
         replace(base, optimizer=varied(OPTIMIZERS[name](), k, **LIMITS[k]), epochs=3 + k % 2, seed=k)
+        for k in range(5)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("ramp", RAMPS[1:])
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+def test_a_momentum_that_rises(kind, ramp):
+    assert_alone([
+        replace(BASE, optimizer=varied(kind(ramp=ramp, ramp_updates=20), k, last_updates=5 * k), seed=k)
         for k in range(5)
     ])  # fmt: skip
 

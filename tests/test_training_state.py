@@ -11,8 +11,9 @@ from test_leaves import WithCentred
 from test_row_independence_methods import LIMITS, varied
 
 import nnlab
-from nnlab import MLP, SGD, Experiment, HalveAndGoBack, KFold, Patience, Regularizer
+from nnlab import MLP, SGD, Experiment, HalveAndGoBack, KFold, Momentum, Nesterov, Patience, Regularizer
 from nnlab.optimizers import OPTIMIZERS
+from nnlab.optimizers.momentum import RAMPS
 from nnlab.regularizers import REGULARIZERS
 from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
@@ -90,6 +91,15 @@ def rows_of(base, optimizer=None, count=5):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name):
     assert_goes_on(rows_of(BASE, OPTIMIZERS[name]()))
+
+
+@pytest.mark.parametrize("ramp", RAMPS[1:])
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+def test_a_momentum_that_changes(kind, ramp):
+    """With rows that go back, and a refit."""
+    rows = rows_of(replace(BASE, schedule=HalveAndGoBack(tolerance=0.0)), kind(ramp=ramp, ramp_updates=9))
+    last = [replace(r.optimizer, lr=0.5, last_updates=4 * k) for k, r in enumerate(rows)]
+    assert_goes_on([replace(r, optimizer=o, refit=True) for r, o in zip(rows, last, strict=True)])
 
 
 @pytest.mark.parametrize("refit", [False, True])

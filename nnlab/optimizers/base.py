@@ -54,6 +54,16 @@ class Optimizer(Component):
         """The columns of `decay` and `update`, (K, 1) or (K, S) float64."""
         raise NotImplementedError
 
+    def factors_in_run(self, lr, t, left) -> dict[str, torch.Tensor]:
+        """The same where the end of training matters: `left` (K, S) counts the updates of the whole run that
+        are still planned, the last of which has left = 1. Going back does not change it, as it changes t."""
+        return self.factors(lr, t)
+
+    @property
+    def recorded_columns(self) -> dict[str, str]:
+        """Columns that are worth a curve, as they change during training: the curve's name -> the column."""
+        return {}
+
     def limits(self) -> dict[str, torch.Tensor | None]:
         """The columns of `clip`, (K, 1) float64; None for a limit that no row has."""
         norm, value = (c if bool(c.isfinite().any()) else None for c in (self.clip_norm, self.clip_value))

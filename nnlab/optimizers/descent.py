@@ -1,4 +1,4 @@
-"""Gradient descent with one learning rate for all parameters: SGD, momentum, Nesterov, Lion."""
+"""Gradient descent with one learning rate for all parameters, without memory or by signs: SGD, Lion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from nnlab.hyperparameters import column
 from nnlab.optimizers.base import Optimizer
 
-__all__ = ["SGD", "Momentum", "Nesterov", "Lion"]
+__all__ = ["SGD", "Lion"]
 
 
 @dataclass(frozen=True)
@@ -26,56 +26,6 @@ class SGD(Optimizer):
 
     def update(self, theta, g, slots, columns, scratch):
         theta.addcmul_(g, columns.minus_lr)
-
-
-@dataclass(frozen=True)
-class Momentum(Optimizer):
-    """theta_t = theta_{t-1} - lr g + gamma (theta_{t-1} - theta_{t-2}). Polyak 1964.
-
-    `step` holds theta_{t-1} - theta_{t-2}, so a change of lr reaches only steps to come.
-    """
-
-    name: ClassVar[str] = "momentum"
-    elementwise: ClassVar[bool] = True
-    slots: ClassVar[tuple[str, ...]] = ("step",)
-    lr: float = column(0.05, above=0)
-    gamma: float = column(0.9, low=0, below=1)
-
-    def factors(self, lr, t):
-        return {"minus_lr": -lr, "gamma": self.gamma}
-
-    def update(self, theta, g, slots, columns, scratch):
-        slots.step.mul_(columns.gamma).addcmul_(g, columns.minus_lr)
-        theta.add_(slots.step)
-
-
-@dataclass(frozen=True)
-class Nesterov(Optimizer):
-    """Momentum with the gradient at the point where the momentum leads. Nesterov 1983; Sutskever et al. 2013.
-
-        step <- gamma step - lr g(x + gamma step);   x <- x + step
-
-    theta is that point ahead, x + gamma step, where the gradient is computed:
-
-        step <- gamma step - lr g(theta)
-        theta <- theta + gamma step - lr g(theta)
-
-    At a constant lr these are the steps of torch.optim.SGD(momentum=gamma, nesterov=True), which
-    leaves lr out of `step`; here, as in `Momentum`, a change of lr reaches only steps to come.
-    """
-
-    name: ClassVar[str] = "nesterov"
-    elementwise: ClassVar[bool] = True
-    slots: ClassVar[tuple[str, ...]] = ("step",)
-    lr: float = column(0.05, above=0)
-    gamma: float = column(0.9, low=0, below=1)
-
-    def factors(self, lr, t):
-        return {"minus_lr": -lr, "gamma": self.gamma}
-
-    def update(self, theta, g, slots, columns, scratch):
-        slots.step.mul_(columns.gamma).addcmul_(g, columns.minus_lr)
-        theta.addcmul_(slots.step, columns.gamma).addcmul_(g, columns.minus_lr)
 
 
 @dataclass(frozen=True)

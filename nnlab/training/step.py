@@ -56,7 +56,7 @@ class Step:
         output_shape = loss.outputs(targets), batch
         self.outputs = aligned(steps * rows, output_shape, theta).unflatten(0, (steps, rows))  # (S, K, m, B)
         self.dz = aligned(rows, output_shape, theta)
-        self.columns = Columns(population, steps)
+        self.columns = Columns(population, steps, batches.steps)
         make_tail = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
         self.further_curves = FurtherCurves(e.recorded_curves, layout, theta)
         if fused:
@@ -79,7 +79,7 @@ class Step:
         """Train on a chunk of the epoch's batches, at rates lr (K, S). Returns the network's outputs before
         each step, (S, K, m, B); the next chunk overwrites them."""
         count = len(chunk.x)
-        self.columns.fill(lr, count)
+        self.columns.fill(lr, count, epoch, chunk.first)
         t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
         z, columns = self.outputs[:count], self.columns.steps[:count]
         inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, columns, strict=True))
@@ -137,12 +137,15 @@ class Columns:
     """The columns of each step of a chunk, computed in float64 from the hyperparameters and cast once.
 
     `steps[s]` has those of step s, (K, 1), by name; None for what no row uses. They are views of one table:
-    filling it for another chunk makes no tensors, and is one copy to a GPU.
+    filling it for another chunk makes no tensors, and is one copy to a GPU. `recorded` has the values of the
+    last step by the names of their curves, (K,) each.
     """
 
-    def __init__(self, population: Population, steps: int):
+    def __init__(self, population: Population, steps: int, steps_of_epoch: int):
         self.population, theta = population, population.state.theta
-        columns = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS))
+        self.steps_of_epoch = steps_of_epoch
+        self.planned = torch.from_numpy(population.experiment.epochs)[:, None] * steps_of_epoch  # (K, 1)
+        columns = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS), 0)
         self.names = [name for name, column in columns.items() if column is not None]
         # The columns of every step begin on an aligned address.
         width = -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
@@ -151,22 +154,29 @@ class Columns:
         unused = dict.fromkeys(columns.keys() - set(self.names))
         self.steps = [SimpleNamespace(**unused, **views) for views in self._views(len(theta))]
 
-    def fill(self, lr: torch.Tensor, count: int) -> None:
-        """Compute the columns of the next `count` steps, at rates lr (K, S).
+    def fill(self, lr: torch.Tensor, count: int, epoch: int, first: int) -> None:
+        """Compute the columns of `count` steps, from step `first` of the epoch on, at rates lr (K, S).
 
         A row's steps are padded to whole lines, since a power's last bit depends on its place in a vector.
         """
-        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGNED_FLOATS)))
+        done = (epoch - 1) * self.steps_of_epoch + first
+        columns = self._columns(torch.nn.functional.pad(lr, (0, -count % ALIGNED_FLOATS)), done)
         for i, name in enumerate(self.names):
             rows = columns[name][:, :count].T  # (S, K), or (1, K) for all steps
             self.table[:count, i, : rows.shape[1]] = rows
+        self.recorded = {
+            curve: columns[name][:, min(count, columns[name].shape[1]) - 1].numpy()
+            for curve, name in self.population.experiment.optimizer.recorded_columns.items()
+        }
         copy_from_host(self.table, self.device_table)
 
-    def _columns(self, lr: torch.Tensor) -> dict[str, torch.Tensor | None]:
-        """Every column by name, (K, 1) or (K, steps) float64."""
-        e = self.population.experiment
-        t = self.population.state.t + torch.arange(1, lr.shape[1] + 1)  # (K, S)
-        return e.optimizer.factors(lr, t) | e.optimizer.limits() | e.regularizer.factors(lr)
+    def _columns(self, lr: torch.Tensor, done: int) -> dict[str, torch.Tensor | None]:
+        """Every column by name, (K, 1) or (K, steps) float64, after `done` updates of the plan. (Rows that
+        went back have had fewer: t.)"""
+        e, steps = self.population.experiment, torch.arange(lr.shape[1])
+        t = self.population.state.t + 1 + steps  # (K, S)
+        factors = e.optimizer.factors_in_run(lr, t, self.planned - done - steps)
+        return factors | e.optimizer.limits() | e.regularizer.factors(lr)
 
     def _views(self, rows: int) -> list[dict[str, torch.Tensor]]:
         """For each step, its columns (K, 1) by name, and all of them as one `table`."""

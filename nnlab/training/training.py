@@ -221,6 +221,7 @@ class Training:
             "train_error": evaluator.metric_sums.error(error),
             "lr": lr[:, -1].numpy(),
             "grad_norm": grad_norm,
+            **self.step.columns.recorded,
             **dict(zip(further, further_values, strict=True)),
         }
 
