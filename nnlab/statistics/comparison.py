@@ -129,10 +129,11 @@ def compare_arms(scores: Scores) -> Comparison:
     ('adam', 'better', 0)
     """
     arms = sorted((_arm(scores, name) for name in scores.values), key=_place(scores))
-    evidence = [evidence_of(pair_values(scores, a.name, b.name)) for a, b in combinations(arms, 2)]
+    paired = [pair_values(scores, a.name, b.name) for a, b in combinations(arms, 2)]
+    evidence = [evidence_of(each) for each in paired]
     p_values = [each.decisive_p for each in evidence]
     adjusted, levels = holm_adjusted(p_values), holm_levels(p_values, LEVEL)
-    resampled = bca_intervals([each.differences if scores.correction == 0 else () for each in evidence])
+    resampled = bca_intervals([() if p.constant or p.correction != 0 else p.differences for p in paired])
     pairs = tuple(map(_pair, evidence, adjusted, levels, resampled))
     return Comparison(_with_letters(arms, pairs), pairs, scores.larger_is_better, scores.unit)
 
@@ -155,32 +156,27 @@ def _place(scores: Scores):
     """The key by which arms are sorted: the share of units that diverged, then the mean."""
     sign = -1 if scores.larger_is_better else 1
 
-    def place(arm: Arm) -> tuple:
+    def place(arm: Arm) -> tuple[float, float]:
         units = arm.n + arm.diverged
-        return (
-            arm.diverged / units if units else math.inf,
-            math.inf if arm.mean is None else sign * arm.mean,
-        )
+        diverged = arm.diverged / units if units else math.inf
+        return diverged, math.inf if arm.mean is None else sign * arm.mean
 
     return place
 
 
-def _pair(evidence: Evidence, p_holm, level: float, resampled) -> Pair:
-    paired, n = evidence.paired, len(evidence.differences)
-    independent = paired.correction == 0
-    low, high = (
-        (None, None) if evidence.constant else _interval(evidence.mean, evidence.std, n, paired.correction)
-    )
-    bootstrap_low, bootstrap_high = (None, None) if evidence.constant or not resampled else resampled
-    advantages, noise = paired.advantages(), paired.pooled_std()
-    diverged_a, diverged_b = paired.diverged()
+def _pair(evidence: Evidence, p_holm: float | None, level: float, resampled: tuple | None) -> Pair:
+    paired = evidence.paired
+    units, n, (mean, std) = len(paired.advantages), len(paired.differences), paired.moments
+    low, high = _interval(mean, std, n, None if paired.constant else paired.correction)
+    bootstrap_low, bootstrap_high = resampled or (None, None)
+    noise, (diverged_a, diverged_b) = paired.pooled_std(), paired.diverged
     verdict = _verdict(evidence, p_holm)
     return Pair(
         a=paired.a,
         b=paired.b,
-        units=len(advantages),
+        units=units,
         n=n,
-        difference=evidence.mean,
+        difference=mean,
         low=low,
         high=high,
         bootstrap_low=bootstrap_low,
@@ -190,10 +186,10 @@ def _pair(evidence: Evidence, p_holm, level: float, resampled) -> Pair:
         p_sign=evidence.p_sign,
         p_wilcoxon=evidence.p_wilcoxon,
         p_diverged=evidence.p_diverged,
-        least_p=least_p(len(advantages)) if independent and len(advantages) else None,
-        superiority=float(((1 + np.sign(advantages)) / 2).mean()) if len(advantages) else None,
-        effect=abs(evidence.mean) / noise if noise else None,
-        constant=evidence.constant,
+        least_p=least_p(units) if units and paired.correction == 0 else None,
+        superiority=float((1 + np.sign(paired.advantages)).mean() / 2) if units else None,
+        effect=abs(mean) / noise if noise else None,
+        constant=paired.constant,
         diverged_a=diverged_a,
         diverged_b=diverged_b,
         more_seeds=0 if verdict in SHOWN else evidence.more_units(level),

@@ -17,22 +17,14 @@ import numpy as np
 from nnlab.statistics.paired import PairedValues
 from nnlab.statistics.power import more_equal_signs, more_units
 from nnlab.statistics.rank_tests import sign_test, wilcoxon_test
-from nnlab.statistics.student import moments, student_p
+from nnlab.statistics.student import student_p
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """p of each test, None where it is not defined; `decisive_p` is None where nothing can decide.
-
-    differences  (n,): a - b where both are finite; their mean and std
-    constant     they are all the same: no spread, so no t
-    """
+    """p of each test, None where it is not defined; `decisive_p` is None where nothing can decide."""
 
     paired: PairedValues
-    differences: np.ndarray
-    mean: float | None
-    std: float | None
-    constant: bool
     p: float | None
     p_sign: float | None
     p_wilcoxon: float | None
@@ -42,43 +34,37 @@ class Evidence:
 
     def more_units(self, level: float) -> int | None:
         """How many more units would decide at this level, if the effect is the observed one."""
-        if self.paired.identical or self.decided_by not in ("student", "sign") or not self.mean:
+        mean, std = self.paired.moments
+        if self.decided_by not in ("student", "sign") or not mean:
             return None
-        if self.constant:
-            return more_equal_signs(len(self.differences), level)
-        effect = abs(self.mean) / self.std
-        return more_units(effect, len(self.differences), level, self.paired.correction)
+        n = len(self.paired.differences)
+        if self.paired.constant:
+            return more_equal_signs(n, level)
+        return more_units(abs(mean) / std, n, level, self.paired.correction)
 
 
 def evidence_of(paired: PairedValues) -> Evidence:
-    d = paired.differences()
-    mean, std = moments(d) if len(d) else (None, None)
-    constant = paired.constant()
-    p = student_p(mean, std, len(d), paired.correction) if _has_spread(paired, d) else None
-    p_sign = p_wilcoxon = p_diverged = None
-    if paired.correction == 0 and len(paired.values_a):
-        advantages = paired.advantages()
-        p_sign, p_wilcoxon = sign_test(advantages), wilcoxon_test(advantages, paired.rounding())
-        alone = advantages[np.isinf(advantages)]
+    p = p_sign = p_wilcoxon = p_diverged = None
+    if len(paired.differences) > 1 and paired.correction is not None and not paired.constant:
+        p = student_p(*paired.moments, len(paired.differences), paired.correction)
+    if paired.correction == 0 and len(paired.advantages):
+        p_sign = sign_test(paired.advantages)
+        p_wilcoxon = wilcoxon_test(paired.advantages, paired.rounding)
+        alone = paired.advantages[np.isinf(paired.advantages)]
         p_diverged = sign_test(alone) if len(alone) else None
-    decisive_p, decided_by = _decide(paired, d, p, p_diverged)
-    return Evidence(paired, d, mean, std, constant, p, p_sign, p_wilcoxon, p_diverged, decisive_p, decided_by)
+    return Evidence(paired, p, p_sign, p_wilcoxon, p_diverged, *_decide(paired, p, p_diverged))
 
 
-def _has_spread(paired: PairedValues, d: np.ndarray) -> bool:
-    return len(d) > 1 and paired.correction is not None and not paired.constant()
-
-
-def _decide(paired: PairedValues, d: np.ndarray, p: float | None, p_diverged: float | None):
+def _decide(paired: PairedValues, p: float | None, p_diverged: float | None):
     """(p, test) of the test that decides, (None, None) where there is none."""
-    diverged_a, diverged_b = paired.diverged()
+    diverged_a, diverged_b = paired.diverged
     unequal = p_diverged is not None and diverged_a != diverged_b
-    if unequal and diverged_b - diverged_a >= len(d):
+    if unequal and diverged_b - diverged_a >= len(paired.differences):
         return p_diverged, "diverged"
     tests = [(min(1.0, 2 * p_diverged), "diverged")] if unequal else []
-    if diverged_a == diverged_b or paired.favours_a(d):
+    if diverged_a == diverged_b or paired.favours_a:
         if p is not None:
             tests.append((p, "student"))
-        elif paired.constant() and paired.correction == 0 and not paired.identical:
-            tests.append((sign_test(d), "sign"))
+        elif paired.constant and paired.correction == 0 and not paired.identical:
+            tests.append((sign_test(paired.differences), "sign"))
     return min(tests, default=(None, None))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -10,11 +11,12 @@ from nnlab.statistics.scores import Scores
 from nnlab.statistics.student import ROUNDING_SHARE, moments
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PairedValues:
     """What the units that both arms have measured, (units,); NaN: diverged.
 
-    a is the arm that diverged in fewer units, else that with the better mean difference.
+    a is the arm that diverged in fewer units, else that with the better mean difference. `correction` is
+    n_test / n_train where units overlap, 0 where they are independent, None where no test can be made.
     """
 
     a: str
@@ -25,42 +27,64 @@ class PairedValues:
     correction: float | None
     identical: bool  # all rows that both have are equal, bit for bit
 
+    @cached_property
+    def both(self) -> np.ndarray:
+        """(units,): in which both are finite."""
+        return np.isfinite(self.values_a) & np.isfinite(self.values_b)
+
+    @cached_property
     def differences(self) -> np.ndarray:
         """(n,): a - b of the units in which both are finite; 0 where they differ by rounding alone."""
-        both = np.isfinite(self.values_a) & np.isfinite(self.values_b)
-        return _difference(self.values_a[both], self.values_b[both])
+        a, b, largest = self.values_a[self.both], self.values_b[self.both], np.finfo(float).max
+        with np.errstate(over="ignore"):
+            d = np.clip(a - b, -largest, largest)
+        return np.where(np.abs(d) <= self.rounding[self.both] / 2, 0.0, d)
 
+    @cached_property
     def rounding(self) -> np.ndarray:
         """(units,): differences no further apart are equal."""
-        return 2 * ROUNDING_SHARE * _sizes(self.values_a, self.values_b)
+        sizes = np.maximum(np.abs(self.values_a), np.abs(self.values_b))
+        return np.where(self.both, 2 * ROUNDING_SHARE * sizes, 0.0)
 
+    @cached_property
     def advantages(self) -> np.ndarray:
         """(units,): above 0 where a is better; infinite where one of them diverged, 0 where both did."""
-        sign = 1.0 if self.larger_is_better else -1.0
-        finite_a, finite_b = np.isfinite(self.values_a), np.isfinite(self.values_b)
-        numbers = sign * _difference(np.nan_to_num(self.values_a), np.nan_to_num(self.values_b))
-        infinite = np.where(finite_a == finite_b, 0.0, np.where(finite_a, np.inf, -np.inf))
-        return np.where(finite_a & finite_b, numbers, infinite)
+        alone = np.isfinite(self.values_a).astype(int) - np.isfinite(self.values_b)
+        advantages = np.array([-np.inf, 0.0, np.inf])[alone + 1]
+        advantages[self.both] = self.differences if self.larger_is_better else -self.differences
+        return advantages
 
-    def diverged(self) -> tuple[int, int]:
-        return tuple(int((~np.isfinite(each)).sum()) for each in (self.values_a, self.values_b))
+    @cached_property
+    def moments(self) -> tuple[float | None, float | None]:
+        """Mean and standard deviation of the differences."""
+        return moments(self.differences) if self.both.any() else (None, None)
 
+    @cached_property
     def constant(self) -> bool:
         """Whether the differences (two or more) are all the same but for rounding: no spread to divide by."""
-        both = np.isfinite(self.values_a) & np.isfinite(self.values_b)
-        d = self.differences()
-        return bool(len(d) > 1 and (np.abs(d - np.median(d)) <= self.rounding()[both]).all())
+        d = self.differences
+        return bool(len(d) > 1 and (np.abs(d - np.median(d)) <= self.rounding[self.both]).all())
 
-    def favours_a(self, differences: np.ndarray) -> bool:
-        mean = moments(differences)[0] if len(differences) else 0.0
+    @property
+    def diverged(self) -> tuple[int, int]:
+        a, b = (int((~np.isfinite(values)).sum()) for values in (self.values_a, self.values_b))
+        return a, b
+
+    @property
+    def favours_a(self) -> bool:
+        """Whether a has the better mean over the units in which both are finite."""
+        mean = self.moments[0] or 0.0
         return mean > 0 if self.larger_is_better else mean < 0
 
     def pooled_std(self) -> float | None:
         """sqrt((s_a^2 + s_b^2) / 2) over the units in which both are finite: the noise of one arm."""
-        both = np.isfinite(self.values_a) & np.isfinite(self.values_b)
-        if both.sum() < 2:
+        if self.both.sum() < 2:
             return None
-        return float(np.hypot(*(moments(x[both])[1] for x in (self.values_a, self.values_b))) / 2**0.5)
+        stds = (moments(values[self.both])[1] for values in (self.values_a, self.values_b))
+        return float(np.hypot(*stds)) / 2**0.5
+
+    def swapped(self) -> PairedValues:
+        return replace(self, a=self.b, b=self.a, values_a=self.values_b, values_b=self.values_a)
 
 
 def pair_values(scores: Scores, a: str, b: str) -> PairedValues:
@@ -69,26 +93,10 @@ def pair_values(scores: Scores, a: str, b: str) -> PairedValues:
     raw_a, raw_b = (np.asarray(scores.values[arm], float)[rows] for arm in (a, b))
     finite_a, finite_b = np.isfinite(raw_a), np.isfinite(raw_b)
     same = np.array_equal(finite_a, finite_b) and np.array_equal(raw_a[finite_a], raw_b[finite_b])
-    forth, back = (
-        PairedValues(first, second, scores.units_of(first, rows), scores.units_of(second, rows),
-                     scores.larger_is_better, scores.correction, bool(same and finite_a.any()))
-        for first, second in ((a, b), (b, a))
-    )  # fmt: skip
-    return back if _is_better(back) else forth
-
-
-def _is_better(pair: PairedValues) -> bool:
-    diverged_a, diverged_b = pair.diverged()
-    return diverged_a < diverged_b if diverged_a != diverged_b else pair.favours_a(pair.differences())
-
-
-def _sizes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(np.nan_to_num(a)), np.abs(np.nan_to_num(b)))
-
-
-def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a - b, 0 where it is within rounding; the largest number there is where it would overflow."""
-    largest = np.finfo(float).max
-    with np.errstate(over="ignore"):
-        d = np.clip(a - b, -largest, largest)
-    return np.where(np.abs(d) <= ROUNDING_SHARE * _sizes(a, b), 0.0, d)
+    units = (scores.units_of(arm, rows) for arm in (a, b))
+    pair = PairedValues(
+        a, b, *units, scores.larger_is_better, scores.correction, bool(same and finite_a.any())
+    )
+    swapped = pair.swapped()
+    (diverged_a, diverged_b), mean_is_better = pair.diverged, swapped.favours_a
+    return swapped if diverged_b < diverged_a or (diverged_a == diverged_b and mean_is_better) else pair
