@@ -56,8 +56,8 @@ _HOMES = {
     "nnlab.optimizers": _listed("base.py", "descent.py", "momentum.py", "adaptive.py", "adam.py"),
     "nnlab.schedules": (
         "Constant", "Cosine", "CosineLog", "ExponentialDecay", "HalveAndGoBack", "HalveOnRise",
-        "InverseTimeDecay", "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule", "StepDecay",
-        "simulate",
+        "InverseTimeDecay", "MultiStepDecay", "OneCycle", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
+        "StepDecay", "simulate",
     ),
     "nnlab.stopping": ("Patience", "Stopping"),
     "nnlab.search.pruners": ("Halving", "Hyperband", "Median", "Pruner"),

@@ -101,6 +101,7 @@ from nnlab.schedules import (
     HalveAndGoBack as HalveAndGoBack,
     HalveOnRise as HalveOnRise,
     InverseTimeDecay as InverseTimeDecay,
+    MultiStepDecay as MultiStepDecay,
     OneCycle as OneCycle,
     PolynomialDecay as PolynomialDecay,
     ReduceOnPlateau as ReduceOnPlateau,

@@ -4,7 +4,8 @@ A part of an experiment (an optimiser, a schedule, ...) is a frozen dataclass th
 Each field is declared by one of
 
     column(default, ...)   a number that enters the arithmetic: (K, 1) in a stack, kept in float64
-    control(default, ...)  a number that the training loop reads on the host: (K,) in a stack
+    control(default, ...)  a number that the training loop reads on the host, (K,) in a stack; or a list of
+                           numbers, (K, longest), filled up with infinity
     static(default, ...)   everything else: structure, the same for all rows of a stack
     part(choices, make)    of an experiment: a part, or the name of one of `choices` (see choices.part_of)
 
@@ -118,13 +119,12 @@ class Component(metaclass=Settings):
         group = plugins.group_of(type(self))
         for f in fields(self):
             value = getattr(self, f.name)
-            if "kind" in f.metadata and not _is_stacked(value, f.metadata["kind"]):
+            type_ = _field_types(type(self))[f.name]
+            if "kind" in f.metadata and not _is_stacked(value, f.metadata["kind"], type_):
                 where = f"{group}.{f.name}" if group else f.name
-                type_ = _field_types(type(self))[f.name]
                 object.__setattr__(self, f.name, validate(value, type_, f.metadata["allowed"], where))
             elif "choices" in f.metadata and not (value is None and f.metadata["optional"]):
-                base = _field_types(type(self))[f.name]
-                made = _resolve_part(value, f.name, base, f.metadata["choices"], f.metadata["convert"])
+                made = _resolve_part(value, f.name, type_, f.metadata["choices"], f.metadata["convert"])
                 object.__setattr__(self, f.name, made)
 
 
@@ -174,11 +174,12 @@ def _unknown_setting_error(cls, key: str, value) -> str:
     return fault + nearest(key, names)
 
 
-def _is_stacked(value, kind: str) -> bool:
-    """Whether it is the value of a stack: a tensor or an array with an axis of rows."""
+def _is_stacked(value, kind: str, type_) -> bool:
+    """Whether it is the value of a stack: a tensor or an array with an axis of rows before those of a row."""
     # By name, since torch is not imported here.
     stacks = {"column": "Tensor", "control": "ndarray"}
-    return type(value).__name__ == stacks.get(kind) and value.ndim > 0
+    axes_of_row = int(typing.get_origin(type_) is tuple)
+    return type(value).__name__ == stacks.get(kind) and value.ndim > axes_of_row
 
 
 def make_part(classes: dict[str, type] | type, mapping, group: str):
@@ -236,7 +237,7 @@ def statics(part) -> tuple:
 
 
 def stack(components: list):
-    """One part for all rows: columns become (K, 1) float64 tensors, controls (K,) float64 arrays."""
+    """One part for all rows, in float64: columns become tensors (K, 1), controls arrays (K,) or (K, n)."""
     import torch  # seconds, which `nnlab sweep` does not wait for before its first line
 
     first = components[0]
@@ -248,8 +249,14 @@ def stack(components: list):
         if kind(f) == "column":
             stacked[f.name] = torch.tensor(values, dtype=torch.float64)[:, None]
         elif kind(f) == "control":
-            stacked[f.name] = np.array(values, dtype=np.float64)
+            stacked[f.name] = np.array(_equally_long(values), dtype=np.float64)
     return replace(first, **stacked)
+
+
+def _equally_long(values: list) -> list:
+    """Lists among the values, filled up with infinity."""
+    longest = max((len(value) for value in values if isinstance(value, tuple)), default=0)
+    return [(*v, *[np.inf] * (longest - len(v))) if isinstance(v, tuple) else v for v in values]
 
 
 def select(part, rows):

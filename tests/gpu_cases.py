@@ -182,6 +182,8 @@ def alternatives(part):
             yield f.name, not value
         elif f.name == "metric":  # those of classes are measured in one way, those of numbers are refused
             yield from ((f.name, other) for other in ("val_error", "accuracy", "roc_auc"))
+        elif isinstance(value, tuple):
+            yield f.name, tuple(2 * item for item in value)
         elif allowed.choices:
             yield from ((f.name, other) for other in allowed.choices if other != value)
         else:

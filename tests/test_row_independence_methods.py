@@ -35,7 +35,13 @@ def varied(method, k: int, **keep):
     changes = {}
     for f in fields(method):
         value, allowed = getattr(method, f.name), f.metadata["allowed"]
-        if kind(f) == "static" or math.isinf(value) or f.name in keep:
+        if kind(f) == "static" or f.name in keep:
+            continue
+        if isinstance(value, tuple):  # a list, of another length too
+            less = (item / (1 + k) if item < 1 else item // 10 + k // 2 for item in value[k // 4 :])
+            changes[f.name] = tuple(less)
+            continue
+        if math.isinf(value):
             continue
         if isinstance(value, int):
             changes[f.name] = max(value // (1 + k), 1)

@@ -10,7 +10,9 @@ import torch
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     ExponentialLR,
+    LambdaLR,
     LinearLR,
+    MultiStepLR,
     OneCycleLR,
     PolynomialLR,
     StepLR,
@@ -27,6 +29,7 @@ from nnlab.schedules import (
     HalveAndGoBack,
     HalveOnRise,
     InverseTimeDecay,
+    MultiStepDecay,
     OneCycle,
     PolynomialDecay,
     Progress,
@@ -68,6 +71,17 @@ def one_cycle_of_torch(epochs, *arguments):
     return np.array(of_torch(OneCycleLR, updates, max_lr=1.0, total_steps=updates, **arguments_of_torch))
 
 
+def wan_of_a_tenth():
+    """600-400-20 epochs, divided by ten."""
+    milestones, factors = [60, 100, 140, 142, 144, 146], [0.5, 0.1, 0.05, 0.01, 0.005, 0.001]
+    return MultiStepDecay(milestones=milestones, factors=factors)
+
+
+def factor_of_wan(epoch):
+    stages = [(60, 1)] + [(40, 0.5), (40, 0.1)] + [(2, f) for f in (0.05, 0.01, 0.005, 0.001)]
+    return [factor for length, factor in stages for _ in range(length)][min(epoch, 147)]
+
+
 def warmup_of_torch(updates, warm):
     return np.array(of_torch(LinearLR, updates, start_factor=1 / warm, total_iters=warm - 1))
 
@@ -103,6 +117,22 @@ FIXED = {  # schedules that follow no metric: for each row, its epochs and every
         (StepDecay(), 25, epochs_of_torch(StepLR, 25, 10, 0.1)),
         (StepDecay(every=3, factor=0.7), 11, epochs_of_torch(StepLR, 11, 3, 0.7)),
         (StepDecay(every=1, factor=2.0), 4, np.repeat([1, 2, 4, 8], STEPS)),
+    ],
+    "step-of-updates": [
+        (StepDecay(every=5, factor=0.5, unit="updates"), 9, of_torch(StepLR, 27, 5, 0.5)),
+        (StepDecay(every=1, factor=0.9, unit="updates"), 2, of_torch(StepLR, 6, 1, 0.9)),
+    ],
+    "steps": [  # lists of other lengths, and an empty one
+        (MultiStepDecay(), 25, epochs_of_torch(MultiStepLR, 25, [10, 20], 0.1)),
+        (MultiStepDecay(milestones=[1, 2, 7], factors=[0.5, 0.25, 0.125]), 9,
+         epochs_of_torch(MultiStepLR, 9, [1, 2, 7], 0.5)),
+        (MultiStepDecay(milestones=[], factors=[]), 3, np.ones(9)),
+        (wan_of_a_tenth(), 148, epochs_of_torch(LambdaLR, 148, factor_of_wan)),
+        (MultiStepDecay(milestones=[2], factors=[3.0], warmup=1.0), 3, [1 / 3, 2 / 3, 1, 1, 1, 1, 3, 3, 3]),
+    ],
+    "steps-of-updates": [
+        (MultiStepDecay(milestones=[4, 8], factors=[0.1, 0.01], unit="updates"), 5,
+         of_torch(MultiStepLR, 15, [4, 8], 0.1)),
     ],
     "exponential": [
         (ExponentialDecay(gamma=gamma), epochs, epochs_of_torch(ExponentialLR, epochs, gamma))
@@ -308,3 +338,45 @@ def test_a_warmup_that_does_not_end_is_advised_against():
     (caught,) = advised(1000, 2)
     assert caught.startswith("schedule.warmup = 1000 epochs and epochs = 2:") and "0.002 times" in caught
     assert not advised(2, 2) and not advised(0, 1) and not advised(1000, 2, interactive=False)
+
+
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ({"milestones": [5, 10, 15]}, "expected a factor for each milestone, and there are 2 for 3"),
+        (
+            {"milestones": [10, 5]},
+            "schedule.milestones = [10, 5]: expected each to be later than the one before",
+        ),
+        ({"milestones": [10, 10]}, "and 10 follows 10"),
+        (
+            {"milestones": [-1, 10]},
+            "schedule.milestones = [-1, 10]: expected a list, each item a whole number at",
+        ),
+        (
+            {"milestones": [0.5, 10]},
+            "schedule.milestones = [0.5, 10]: expected a list, each item a whole number",
+        ),
+        ({"milestones": 10}, "schedule.milestones = 10: expected a list"),
+        ({"milestones": np.array([10, 5])}, "and 5 follows 10"),
+        (
+            {"factors": [0.1, -0.1]},
+            "schedule.factors = [0.1, -0.1]: expected a list, each item a number above 0",
+        ),
+        ({"factors": [0.1, 0.0]}, "each item a number above 0"),
+        ({"unit": "steps"}, "expected one of epochs, updates"),
+    ],
+)
+def test_lists_that_are_no_schedule(keys, words):
+    with pytest.raises(nnlab.UserError) as error:
+        MultiStepDecay(**keys)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_milestone_that_is_never_reached_is_advised_against():
+    with pytest.warns(nnlab.Advice, match="2 epochs are not over before the end, so the rate never is 0.2"):
+        MultiStepDecay(milestones=[1, 2, 3], factors=[0.5, 0.2, 0.1]).advise(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MultiStepDecay(milestones=[1], factors=[0.5]).advise(2)
+        MultiStepDecay(unit="updates").advise(2)

@@ -7,6 +7,7 @@ from nnlab.schedules.fixed import (
     CosineLog,
     ExponentialDecay,
     InverseTimeDecay,
+    MultiStepDecay,
     OneCycle,
     PolynomialDecay,
     StepDecay,
@@ -16,6 +17,7 @@ from nnlab.schedules.metric_driven import HalveAndGoBack, HalveOnRise, ReduceOnP
 _FIXED_SCHEDULES = (
     Constant,
     StepDecay,
+    MultiStepDecay,
     ExponentialDecay,
     InverseTimeDecay,
     PolynomialDecay,

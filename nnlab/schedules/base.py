@@ -28,6 +28,7 @@ from nnlab.metrics import cost, recorded_name
 # The last bit of a power or a cosine may depend on its position in a vector, so every row's steps are padded
 # to a multiple of this length, however many rows there are.
 PADDED_STEPS = 64
+UNITS = ("epochs", "updates")  # in which a schedule may count
 MAX_UPDATES = 2**27  # in a simulation: 1 GB of factors
 
 
@@ -49,6 +50,10 @@ class Progress:
     def updates(self) -> np.ndarray:
         """Updates before each step, (S,)."""
         return (self.epoch - 1) * self.steps + self.step
+
+    def elapsed(self, unit: str) -> np.ndarray:
+        """Epochs completed or updates before each step, (S,): one of `UNITS`."""
+        return self.done if unit == "epochs" else self.updates
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from nnlab.allowed import LARGEST_COUNT
-from nnlab.hyperparameters import control
-from nnlab.schedules.base import Schedule
+from nnlab.errors import UserError, advise
+from nnlab.hyperparameters import control, static
+from nnlab.schedules.base import UNITS, Schedule
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Constant(Schedule):
 class StepDecay(Schedule):
     """lr factor^floor(e / every): the rate falls once every `every` epochs, as in torch's StepLR.
 
+    With unit=updates e counts updates: Srivastava et al. 2014 halve it every 10,000.
+
     >>> from nnlab import simulate
     >>> simulate(StepDecay(every=2), epochs=5, steps=1).round(3).tolist()
     [1.0, 1.0, 0.1, 0.1, 0.01]
@@ -35,9 +38,62 @@ class StepDecay(Schedule):
     name: ClassVar[str] = "step"
     every: int = control(10, low=1, high=LARGEST_COUNT)
     factor: float = control(0.1, above=0)
+    unit: str = static("epochs", choices=UNITS)
 
     def scale(self, progress, state):
-        return self.factor[:, None] ** (progress.done // self.every[:, None])
+        return self.factor[:, None] ** (progress.elapsed(self.unit) // self.every[:, None])
+
+
+@dataclass(frozen=True)
+class MultiStepDecay(Schedule):
+    """lr factors[i] after milestones[i] epochs, and lr before the first: at any distances, of any height.
+
+    torch's MultiStepLR multiplies by the same factor each time; here each factor is of lr itself. With
+    unit=updates milestones count updates. The 600-400-20 epochs of Wan et al. 2013 are milestones = [600,
+    1000, 1400, 1420, 1440, 1460], with factors = [0.5, 0.1, 0.05, 0.01, 0.005, 0.001] and 1,480 epochs.
+
+    >>> from nnlab import simulate
+    >>> simulate(MultiStepDecay(milestones=[2, 3], factors=[0.5, 0.1]), epochs=5, steps=1).tolist()
+    [1.0, 1.0, 0.5, 0.1, 0.1]
+    """
+
+    name: ClassVar[str] = "steps"
+    milestones: tuple[int, ...] = control((10, 20), low=1, high=LARGEST_COUNT)
+    factors: tuple[float, ...] = control((0.1, 0.01), above=0)
+    unit: str = static("epochs", choices=UNITS)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if isinstance(self.milestones, tuple):  # not a stack of them
+            self._refuse_lists()
+
+    def _refuse_lists(self) -> None:
+        milestones, factors = list(self.milestones), list(self.factors)
+        if len(milestones) != len(factors):
+            raise UserError(
+                f"schedule.factors = {factors} and schedule.milestones = {milestones}: expected a factor for "
+                f"each milestone, and there are {len(factors)} for {len(milestones)}"
+            )
+        for earlier, later in zip(milestones, milestones[1:], strict=False):
+            if later <= earlier:
+                raise UserError(
+                    f"schedule.milestones = {milestones}: expected each to be later than the one before, and "
+                    f"{later} follows {earlier}"
+                )
+
+    def advise(self, epochs):
+        super().advise(epochs)
+        never = [m for m in self.milestones if self.unit == "epochs" and m >= epochs]
+        if never:
+            advise(
+                f"schedule.milestones = {list(self.milestones)} and epochs = {epochs}: {never[0]} epochs "
+                f"are not over before the end, so the rate never is {self.factors[-len(never)]:g} times lr"
+            )
+
+    def scale(self, progress, state):
+        passed = self.milestones[:, :, None] <= progress.elapsed(self.unit)  # (K, n, S)
+        factors = np.insert(self.factors, 0, 1.0, axis=1)  # before the first milestone 1
+        return np.take_along_axis(factors, passed.sum(1), axis=1)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,8 @@ def varied(part) -> list:
 def _vary(f, value, k: int):
     if not k or value is None:
         return value
+    if isinstance(value, tuple):
+        return tuple(_vary(f, item, k) for item in value)
     candidates = [1.0 / k] if value == np.inf else [value * (1 - 0.1 * k), value * (1 + 0.1 * k)]
     candidates = candidates if value else [0.05 * k]
     if isinstance(value, int):
