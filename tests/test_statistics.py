@@ -1,6 +1,7 @@
 """`compare_arms`: as scipy where all is well; by hand where values are missing, equal or infinite."""
 
 import json
+import math
 from itertools import combinations
 
 import numpy as np
@@ -232,8 +233,49 @@ def test_wrong_scores_and_trees():
         Scores({"a": np.ones(3)})
     with pytest.raises(ValueError, match="without values: b"):
         Scores({"a": np.ones((3, 1, 1))}, present={"b": np.ones((3, 1, 1))})
-    for tree in ({}, {"arms": [{}]}, {"arms": 3}, {"arms": [], "pairs": [], "x": 1}):
-        with pytest.raises(ValueError, match="not as it was written"):
-            Comparison.from_json(tree)
     with pytest.raises(KeyError, match="no pair"):
         compared(scores_of(a=[1.0], b=[2.0])).pair("a", "c")
+
+
+def test_trees_that_were_not_written_by_it():
+    tree = compared(scores_of(**random_arms())).to_json()
+    tree = json.loads(json.dumps(tree | {"of a later version": 1}))
+    assert Comparison.from_json(tree) == compared(scores_of(**random_arms()))
+    for path, value, message in [
+        (["arms"], {}, "'arms' is not a list"),
+        (["pairs", 0], 3, "Pair: 3 is not an object"),
+        (["pairs", 0, "n"], 2.5, "Pair: 'n' is 2.5, not int"),
+        (["pairs", 0, "n"], True, "Pair: 'n' is True, not int"),
+        (["pairs", 0, "p"], "0.1", "'p' is '0.1', not float . None"),
+        (["pairs", 0, "p"], math.nan, "'p' is nan"),
+        (["arms", 1, "name"], ["a"] * 99, r"'name' is \['a', .*\.\.\., not str"),
+        (["unit"], None, "Comparison: 'unit' is None, not str"),
+    ]:
+        wrong = json.loads(json.dumps(tree))
+        place = wrong
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        with pytest.raises(ValueError, match=message):
+            Comparison.from_json(wrong)
+    del tree["pairs"][0]["effect"]
+    with pytest.raises(ValueError, match="Pair: 'effect' is missing"):
+        Comparison.from_json(tree)
+    with pytest.raises(ValueError, match="'arms' is not a list"):
+        Comparison.from_json([])
+
+
+def test_numbers_near_the_largest_there_is():
+    random = np.random.default_rng(5)
+    largest = np.finfo(float).max
+    comparison = compared(
+        scores_of(a=largest * random.uniform(0.9, 1, 8), b=-largest * random.uniform(0.9, 1, 8))
+    )
+    assert comparison.pairs[0].verdict == "better" and comparison.pairs[0].a == "b"
+    tiny = compared(scores_of(a=np.full(8, 1e300), b=1e-300 * random.normal(size=8)))
+    assert tiny.pairs[0].a == "b" and tiny.pairs[0].effect is None
+
+
+def test_no_seeds_at_all():
+    comparison = compared(Scores({"a": np.ones((0, 1, 1)), "b": np.ones((0, 1, 1))}))
+    assert comparison.arms[0].mean is None and comparison.pairs[0].verdict == "undecided"

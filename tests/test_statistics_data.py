@@ -120,8 +120,9 @@ def test_ranking_that_shows_nothing():
     assert ranking.groups == (("a", "b", "c"),)
     single = rank_arms({"x": {"a": 1.0}})
     assert (single.mean_ranks, single.p, single.critical_difference, single.groups) == ((1,), None, None, ())
-    with pytest.raises(ValueError, match="not as it was written"):
-        Ranking.from_json({"arms": []})
+    for key, value in {"arms": "abc", "groups": ["ab"], "mean_ranks": [NAN], "data": [1], "p": "1"}.items():
+        with pytest.raises(ValueError, match=f"'{key}' is"):
+            Ranking.from_json(json.loads(json.dumps(ranking.to_json())) | {key: value})
 
 
 def test_profile_by_hand():
@@ -141,8 +142,9 @@ def test_profile_of_extremes():
     assert failed.ratios == (1,) and failed.shares == {"a": (0,), "b": (0,)}
     with pytest.raises(ValueError, match="0 or more, not -1"):
         performance_profile({"a": np.array([-1.0])})
-    with pytest.raises(ValueError, match="not as it was written"):
-        Profile.from_json({"ratios": [1]})
+    for tree in ({"ratios": [1]}, {"ratios": [1], "shares": {"a": 3}}, {"ratios": ["1"], "shares": {}}, []):
+        with pytest.raises(ValueError, match="'(ratios|shares)' is"):
+            Profile.from_json(tree)
 
 
 CURVES = np.array(

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnlab.statistics.evidence import Evidence, evidence_of
 from nnlab.statistics.holm import holm_adjusted, holm_levels, letters
+from nnlab.statistics.json_trees import instance_of, listed
 from nnlab.statistics.paired import pair_values
 from nnlab.statistics.rank_tests import least_p
 from nnlab.statistics.resampling import bca_intervals
@@ -112,12 +113,10 @@ class Comparison:
 
     @staticmethod
     def from_json(tree: dict) -> Comparison:
-        """The inverse of `to_json`; ValueError where a key is missing or unknown."""
-        try:
-            arms = tuple(Arm(**arm) for arm in tree["arms"])
-            return Comparison(**{**tree, "arms": arms, "pairs": tuple(Pair(**p) for p in tree["pairs"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"a comparison is not as it was written: {error}") from None
+        """The inverse of `to_json`; ValueError where a key is missing or its value is of another kind."""
+        arms = tuple(instance_of(Arm, arm) for arm in listed(tree, "arms"))
+        pairs = tuple(instance_of(Pair, pair) for pair in listed(tree, "pairs"))
+        return instance_of(Comparison, tree, arms=arms, pairs=pairs)
 
 
 def compare_arms(scores: Scores) -> Comparison:
@@ -143,13 +142,19 @@ def _arm(scores: Scores, name: str) -> Arm:
     values = units[np.isfinite(units)]
     mean, std = moments(values) if len(values) else (None, None)
     low, high = _interval(mean, std, len(values), scores.correction)
-    return Arm(name, mean, low, high, std, len(values), len(units) - len(values))
+    return Arm(name, _finite(mean), low, high, _finite(std), len(values), len(units) - len(values))
 
 
-def _interval(mean, std, n: int, correction: float | None) -> tuple[float, float] | tuple[None, None]:
+def _interval(mean, std, n: int, correction: float | None) -> tuple[float | None, float | None]:
     if n < 2 or correction is None:
         return None, None
-    return student_interval(mean, std, n, correction)
+    low, high = student_interval(mean, std, n, correction)
+    return _finite(low), _finite(high)
+
+
+def _finite(number: float | None) -> float | None:
+    """None beyond the largest number there is."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _place(scores: Scores):
@@ -188,7 +193,7 @@ def _pair(evidence: Evidence, p_holm: float | None, level: float, resampled: tup
         p_diverged=evidence.p_diverged,
         least_p=least_p(units) if units and paired.correction == 0 else None,
         superiority=float((1 + np.sign(paired.advantages)).mean() / 2) if units else None,
-        effect=abs(mean) / noise if noise else None,
+        effect=_finite(abs(mean) / noise) if noise else None,
         constant=paired.constant,
         diverged_a=diverged_a,
         diverged_b=diverged_b,

@@ -13,6 +13,7 @@ from itertools import permutations
 
 import numpy as np
 
+from nnlab.statistics.json_trees import instance_of, listed, plain
 from nnlab.statistics.rank_tests import doubled_ranks
 from nnlab.statistics.student import CONFIDENCE_LEVEL, ROUNDING_SHARE
 
@@ -47,12 +48,11 @@ class Ranking:
 
     @staticmethod
     def from_json(tree: dict) -> Ranking:
-        """The inverse of `to_json`; ValueError where a key is missing or unknown."""
-        try:
-            listed = {key: tuple(tree[key]) for key in ("data", "arms", "mean_ranks")}
-            return Ranking(**tree | listed | {"groups": tuple(map(tuple, tree["groups"]))})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"a ranking is not as it was written: {error}") from None
+        """The inverse of `to_json`; ValueError where a key is missing or its value is of another kind."""
+        names = {key: _plain_tuple(listed(tree, key), "str", key) for key in ("data", "arms")}
+        groups = tuple(_plain_tuple(group, "str", "groups") for group in listed(tree, "groups"))
+        ranks = _plain_tuple(listed(tree, "mean_ranks"), "float", "mean_ranks")
+        return instance_of(Ranking, tree, **names, groups=groups, mean_ranks=ranks)
 
 
 def rank_arms(values: dict[str, dict[str, float]], larger_is_better: bool = False) -> Ranking:
@@ -176,10 +176,18 @@ class Profile:
 
     @staticmethod
     def from_json(tree: dict) -> Profile:
-        try:
-            return Profile(tuple(tree["ratios"]), {arm: tuple(s) for arm, s in tree["shares"].items()})
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"a profile is not as it was written: {error}") from None
+        """The inverse of `to_json`; ValueError likewise."""
+        shares = listed(tree, "shares", dict).items()
+        return Profile(
+            _plain_tuple(listed(tree, "ratios"), "float", "ratios"),
+            {arm: _plain_tuple(each, "float", "shares") for arm, each in shares},
+        )
+
+
+def _plain_tuple(values: list, kind: str, name: str) -> tuple:
+    if not isinstance(values, list):
+        raise ValueError(f"'{name}' is not a list")
+    return tuple(plain(value, kind, f"'{name}'") for value in values)
 
 
 def performance_profile(costs: dict[str, np.ndarray]) -> Profile:

@@ -35,7 +35,7 @@ class PairedValues:
     @cached_property
     def differences(self) -> np.ndarray:
         """(n,): a - b of the units in which both are finite; 0 where they differ by rounding alone."""
-        a, b, largest = self.values_a[self.both], self.values_b[self.both], np.finfo(float).max
+        a, b, largest = self.values_a[self.both], self.values_b[self.both], np.finfo(float).max / 2
         with np.errstate(over="ignore"):
             d = np.clip(a - b, -largest, largest)
         return np.where(np.abs(d) <= self.rounding[self.both] / 2, 0.0, d)
@@ -62,8 +62,11 @@ class PairedValues:
     @cached_property
     def constant(self) -> bool:
         """Whether the differences (two or more) are all the same but for rounding: no spread to divide by."""
-        d = self.differences
-        return bool(len(d) > 1 and (np.abs(d - np.median(d)) <= self.rounding[self.both]).all())
+        d, rounding = self.differences, self.rounding[self.both]
+        if len(d) < 2:
+            return False
+        middle = np.sort(d)[len(d) // 2]
+        return bool((d >= middle - rounding).all() and (d <= middle + rounding).all())
 
     @property
     def diverged(self) -> tuple[int, int]:

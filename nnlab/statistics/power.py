@@ -21,7 +21,7 @@ def power_of_t(effect: float, n: np.ndarray, level: float, overlap: float = 0.0)
     n = np.asarray(n, float)
     delta = np.minimum(effect / np.sqrt(1 / n + overlap), 1e12)
     missed = nctdtr(n - 1, delta, stdtrit(n - 1, 1 - level / 2))
-    return 1 - np.nan_to_num(missed)  # NaN where it is below 1e-180
+    return 1 - np.where(missed >= 0, missed, 0.0)  # NaN where it is below 1e-180
 
 
 def more_units(effect: float, n: int, level: float, overlap: float = 0.0) -> int | None:
