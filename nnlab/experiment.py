@@ -12,6 +12,7 @@ import numpy as np
 from nnlab.allowed import LARGEST_COUNT, LARGEST_EXACT_INTEGER, MAX_ROWS, yaml_text
 from nnlab.arguments import typed
 from nnlab.autodiff.activations import OUTPUTS, Identity
+from nnlab.autodiff.activity_penalty import hidden_activations, with_activity_penalty
 from nnlab.autodiff.augmentation import Augmentation
 from nnlab.autodiff.dropout import Dropout
 from nnlab.autodiff.graph import Graph
@@ -30,7 +31,14 @@ from nnlab.metrics import METRICS
 from nnlab.models import MLP, MODELS, Model
 from nnlab.optimizers import OPTIMIZERS, Adam, Optimizer
 from nnlab.plugins import lookup
-from nnlab.regularizers import AUGMENTATIONS, DROPOUTS, REGULARIZERS, Regularizer, combined
+from nnlab.regularizers import (
+    ACTIVITY_PENALTIES,
+    AUGMENTATIONS,
+    DROPOUTS,
+    REGULARIZERS,
+    Regularizer,
+    combined,
+)
 from nnlab.schedules import SCHEDULES, Constant, Schedule
 from nnlab.schedules.base import PastEpoch
 from nnlab.stopping import RULES, Stopping
@@ -298,6 +306,12 @@ class Experiment(Component):
                 why = f"which has no {'numbers as inputs' if name == 'input_dropout' else 'hidden layer'}"
             rate = getattr(self.regularizer, name)
             advise(f"regularizer.{name} = {rate:g} has no effect on model={self.model.name}, {why}")
+        if self.regularizer.penalizes_activity and not hidden_activations(self._model_graph(spec)):
+            name = next(name for name in ACTIVITY_PENALTIES if getattr(self.regularizer, name) > 0)
+            advise(
+                f"regularizer.{name} = {getattr(self.regularizer, name):g} has no effect on "
+                f"model={self.model.name}, which has no activation before its last layer"
+            )
 
     def _refuse_augmentations(self, boxes: dict[str, Augmentation], spec: DataSpec) -> None:
         """Raise `UserError` for what changes images, if the data have none."""
@@ -343,12 +357,15 @@ class Experiment(Component):
 
 
 def stack_graph(rows: Sequence[Row], spec: DataSpec) -> Graph:
-    """The network of rows that share a stack: with the augmentations that any of them has."""
+    """The network of rows that share a stack, for training: with the augmentations that any of them has, and
+    the penalty of activations."""
     has = {name: row.experiment for row in rows for name in row.experiment.regularizer.augmentations}
     names = [name for name in AUGMENTATIONS if name in has]
     # Of all these experiments, whose networks are the same, one that has what may be refused.
     experiment = has[names[0]] if names else rows[0].experiment
-    return experiment.graph(spec, names)
+    graph = experiment.graph(spec, names)
+    penalized = any(row.experiment.regularizer.penalizes_activity for row in rows)
+    return with_activity_penalty(graph) if penalized else graph
 
 
 # Static fields that belong to a row, and what the experiment of a stack has in their place.

@@ -15,6 +15,7 @@ from nnlab.hyperparameters import Component, column, static
 from nnlab.plugins import lookup
 
 DROPOUTS = ("dropout", "input_dropout", "dropconnect")
+ACTIVITY_PENALTIES = ("activity_l1", "activity_l2")
 AUGMENTATIONS = ("shift", "flip", "cutout", "input_noise")  # random changes of inputs, in this order
 LARGEST_SHIFT = 10_000  # points along an axis of an image
 AUTO_SMOOTHING = 0.1  # label_smoothing=auto of classes, as RealMLP has it
@@ -30,6 +31,9 @@ class Regularizer(Component):
                      each update that brings every weight nearer to 0 by lr l1, and no further than 0: with
                      sgd the proximal gradient method (Daubechies, Defrise and De Mol 2004);
                      beside momentum, whose steps are longer, it weighs 1 - gamma as much
+    activity_l1      a penalty on hidden units instead of weights: activity_l1 sum |h| is added to the loss of
+                     each example (`autodiff.activity_penalty`; Glorot, Bordes and Bengio 2011)
+    activity_l2      the same of squares, activity_l2 / 2 sum h^2
     small            report the share of weights with |W| <= small as `small_weights`; null: do not
     dropout          the probability with which a hidden unit is dropped (`autodiff.dropout`)
     input_dropout    the same for inputs
@@ -51,6 +55,8 @@ class Regularizer(Component):
     l2: float = column(0.0, low=0)
     l1: float = column(0.0, low=0)
     proximal: bool = static(False)
+    activity_l1: float = column(0.0, low=0)
+    activity_l2: float = column(0.0, low=0)
     small: float | None = static(None, low=0)
     dropout: float = column(0.0, low=0, below=1)
     input_dropout: float = column(0.0, low=0, below=1)
@@ -67,6 +73,11 @@ class Regularizer(Component):
         """Whether Omega is more than 0 somewhere: then `nnlab check` compares its gradient."""
         return type(self).penalty is not Regularizer.penalty or bool(self.l2 or self.l1)
 
+    @property
+    def penalizes_activity(self) -> bool:
+        """Whether activations have a penalty: then the network of training computes it."""
+        return bool(self.activity_l1 or self.activity_l2)
+
     def for_targets(self, classes: bool) -> Regularizer:
         """Itself, with a number instead of label_smoothing=auto: `classes` or numbers are the targets."""
         if self.label_smoothing != "auto":
@@ -75,7 +86,7 @@ class Regularizer(Component):
 
     def rates(self) -> dict[str, torch.Tensor]:
         """The columns that boxes look up by name."""
-        return {name: getattr(self, name) for name in (*DROPOUTS, *AUGMENTATIONS)}
+        return {name: getattr(self, name) for name in (*DROPOUTS, *AUGMENTATIONS, *ACTIVITY_PENALTIES)}
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -147,6 +158,8 @@ SETTINGS = {
     "none": {},
     "l2": {"l2": 1e-3},
     "l1": {"l1": 1e-4, "small": 1e-3},
+    "activity_l1": {"activity_l1": 1e-3},
+    "activity_l2": {"activity_l2": 1e-3},
     "dropout": {"dropout": 0.2},
     "input_dropout": {"input_dropout": 0.1},
     "dropconnect": {"dropconnect": 0.2},

@@ -13,6 +13,7 @@ from modules import Gate
 
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, Identity, Sigmoid, Softmax, Sparsemax
+from nnlab.autodiff.activity_penalty import ActivityPenalty
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.augmentation import Cutout, Noise, RandomFlip, RandomShift
 from nnlab.autodiff.box import Box
@@ -169,6 +170,11 @@ MUTANTS: dict[type, dict] = {
     Flatten: ANY | {"mixed": mixed},
     Reshape: ANY | {"mixed": mixed},
     Dropout: ANY | {"no scale": no_scale},
+    ActivityPenalty: {
+        "first sign": times(-1),
+        "second missing": times(0, 1),
+        "factor": times(0.99),
+    },
     DropConnect: {"dW sign": times(-1), "no mask": no_derivative, "no scale": no_scale},
     Add: {"first sign": times(-1), "second sign": times(-1, 1), "second missing": times(0, 1)},
     Concatenate: {"first sign": times(-1), "second missing": times(0, 1)},
@@ -309,6 +315,10 @@ NEEDS = {  # class: data, the word that names it, and the changes that bring it 
     DropConnect: (
         "wine", "dropconnect", dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(dropconnect=0.3)),
     ),
+    ActivityPenalty: (
+        "wine", "activity_penalty",
+        dict(model=nnlab.MLP(hidden=(9, 7)), regularizer=Regularizer(activity_l1=0.1, activity_l2=0.2)),
+    ),
     **{
         cls: ("diabetes" if not cls.needs_classes else "wine", name, dict(loss=name))
         for name, cls in LOSSES.items()
@@ -349,7 +359,7 @@ class Fork(Model):
         return graph
 
 
-def _last_reader_only(self, dy):
+def _last_reader_only(self, dy, weight=None):
     """Network.bprop with a fault: where several boxes read one, the first that comes back is all it gets."""
     gradients = {self.alias_of[-1]: dy}
     for n, bprop, reads in self._backward:

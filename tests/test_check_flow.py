@@ -10,10 +10,12 @@ from check_jobs import job
 from networks import one_thread  # noqa: F401
 
 import nnlab
+from nnlab.autodiff import layers
 from nnlab.autodiff.activations import ReLU, Sigmoid, Tanh
 from nnlab.autodiff.box import Box, Parameter
 from nnlab.autodiff.graph import Graph
-from nnlab.checks import layers, saturation
+from nnlab.checks import saturation
+from nnlab.checks.slopes import slopes
 from nnlab.checks.subject import Budget, Subject, mean_chance_loss
 
 SMALL = Budget(rates=24, rate_seeds=2, seeds=5, steps=1000)
@@ -72,7 +74,7 @@ def test_slopes_do_not_ask_bprop(box, derivative):
 
     bound = bind(box(), [(4,)], 2, 6)
     x = torch.linspace(-3.05, 3.05, 48, dtype=torch.float64).view(2, 4, 6)
-    assert np.allclose(layers.slopes(bound.fprop, x).numpy(), derivative(x.numpy()), atol=1e-6)
+    assert np.allclose(slopes(bound.fprop, x).numpy(), derivative(x.numpy()), atol=1e-6)
 
 
 def test_the_advice_for_stuck_units_depends_on_when_they_got_stuck():

@@ -13,6 +13,7 @@ from networks import one_thread  # noqa: F401
 
 import nnlab
 from nnlab.autodiff.activations import ACTIVATIONS, OUTPUTS, Identity
+from nnlab.autodiff.activity_penalty import ActivityPenalty
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box
 from nnlab.autodiff.boxes import BOXES
@@ -40,7 +41,7 @@ def status_without_fault(experiment):
 
 
 def test_every_box_and_every_loss_has_mutants_and_a_reference():
-    boxes = set(BOXES.values()) - {Identity}  # which has no pass that could be wrong
+    boxes = {*BOXES.values(), ActivityPenalty} - {Identity}  # which has no pass that could be wrong
     assert set(MUTANTS) == boxes and all(box.reference for box in boxes)
     assert all(loss.reference for loss in LOSSES.values())
     assert all(any(name.startswith(loss) for name in FAULTS) for loss in LOSSES)
@@ -62,8 +63,9 @@ def test_a_fault_is_found_and_named(fault):
 def test_a_right_gradient_passes(activation):
     """With every regulariser; each parameter, and each box."""
     regularizer = nnlab.Regularizer(
-        l2=0.1, l1=0.05, dropout=0.3, input_dropout=0.2, dropconnect=0.3, label_smoothing=0.1
-    )
+        l2=0.1, l1=0.05, dropout=0.3, input_dropout=0.2, dropconnect=0.3, label_smoothing=0.1,
+        activity_l1=0.02, activity_l2=0.03,
+    )  # fmt: skip
     model = nnlab.MLP(hidden=(9, 7), activation=activation)
     verdict = checked(job("wine", model=model, regularizer=regularizer))
     assert verdict.status == "pass", verdict.worst.found

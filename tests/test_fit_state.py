@@ -18,7 +18,9 @@ from nnlab.training.fit_state import FitState
 from nnlab.training.results import Record
 
 # Every stochastic feature; several batches in an epoch, and chunks of one step, so that it is paused within.
-NOISY = Regularizer(l1=1e-3, l2=1e-2, dropout=0.3, input_dropout=0.1, dropconnect=0.2, max_norm=2.0)
+NOISY = Regularizer(
+    l1=1e-3, l2=1e-2, dropout=0.3, input_dropout=0.1, dropconnect=0.2, max_norm=2.0, activity_l1=0.01
+)
 BASE = Experiment(
     data=Points(n=150), model=MLP(hidden=(7,)), regularizer=NOISY, batch_size=10,
     epochs=4, histograms=2, record=("theta", "effective_step", "update_norm", "weight_norm"), threads=1,

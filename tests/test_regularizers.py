@@ -22,8 +22,8 @@ from nnlab.training.population import initial_theta
 from nnlab.training.training import Training
 
 NO_PENALTIES = {
-    "proximal", "small", "dropout", "input_dropout", "dropconnect", "max_norm", "label_smoothing",
-    "shift", "flip", "cutout", "input_noise",
+    "proximal", "small", "activity_l1", "activity_l2", "dropout", "input_dropout", "dropconnect", "max_norm",
+    "label_smoothing", "shift", "flip", "cutout", "input_noise",
 }  # fmt: skip
 BASE = Experiment(
     data=Points(), model=MLP(hidden=(9,), activation="tanh"), optimizer=SGD(lr=0.3), batch_size=10,
@@ -36,9 +36,11 @@ CASES = {  # the regularisers of a stack's rows
     "dropconnect": [dict(dropconnect=v) for v in (0.3, 0.0, 0.6)],
     "max_norm": [dict(max_norm=v) for v in (0.9, math.inf, 0.5)],
     "label_smoothing": [dict(label_smoothing=v) for v in (0.1, 0.0, 0.4)],
+    "activity_l1": [dict(activity_l1=v) for v in (0.01, 0.0, 0.1)],
+    "activity_l2": [dict(activity_l2=v) for v in (0.1, 0.0, 0.3)],
     "all": [
         dict(l2=0.01, l1=0.002, proximal=True, small=1e-3, dropout=0.2, input_dropout=0.1, dropconnect=0.3,
-             max_norm=1.1, label_smoothing=0.1),
+             max_norm=1.1, label_smoothing=0.1, activity_l1=0.02, activity_l2=0.1),
         dict(proximal=True, small=1e-3),
         dict(l1=0.01, proximal=True, small=1e-3, dropconnect=0.1, max_norm=0.7),
     ],
@@ -70,18 +72,21 @@ def by_torch(row):
         B, (n, d) = row.batch, p["hidden1.weight"].shape
         x = F.pad(x.T, (0, B - len(x))) * kept(r.input_dropout, "input_dropout", (d, B), *at)
         W = p["hidden1.weight"] * kept(r.dropconnect, "hidden1", (n, d), *at)
-        h = torch.tanh(W @ x + p["hidden1.bias"]) * kept(r.dropout, "dropout1", (n, B), *at)
-        return (p["output.weight"] @ h + p["output.bias"]).T
+        h = torch.tanh(W @ x + p["hidden1.bias"])
+        activity = r.activity_l1 * h.abs().sum(0) + r.activity_l2 / 2 * h.square().sum(0)
+        h = h * kept(r.dropout, "dropout1", (n, B), *at)
+        return (p["output.weight"] @ h + p["output.bias"]).T, activity
 
     def omega():
         return sum(r.l2 / 2 * W.square().sum() + r.l1 * W.abs().sum() for W in weights)
 
     for epoch in range(1, e.epochs + 1):
-        order = stream(row.seed, "order", epoch).permutation(row.fold.train)
+        order, activities = stream(row.seed, "order", epoch).permutation(row.fold.train), []
         for step in range(row.steps):
             batch = order[step * row.batch : (step + 1) * row.batch]
-            z = outputs(x[batch], (epoch, step))[: len(batch)]
-            loss = F.cross_entropy(z, t[batch], label_smoothing=r.label_smoothing)
+            z, activity = (v[: len(batch)] for v in outputs(x[batch], (epoch, step)))
+            activities.append(activity)
+            loss = F.cross_entropy(z, t[batch], label_smoothing=r.label_smoothing) + activity.mean()
             penalty = omega() if not r.proximal else sum(r.l2 / 2 * W.square().sum() for W in weights)
             for w, g in zip(p.values(), torch.autograd.grad(loss + penalty, p.values()), strict=True):
                 w.data -= e.optimizer.lr * g
@@ -89,7 +94,10 @@ def by_torch(row):
                 if r.proximal:
                     W.data = F.softshrink(W.data, e.optimizer.lr * r.l1)
                 W.data *= (r.max_norm / W.data.norm(dim=1, keepdim=True)).clamp_max(1)
-        yield {name: w.detach().numpy().copy() for name, w in p.items()}, omega().item()
+        yield (
+            {name: w.detach().numpy().copy() for name, w in p.items()},
+            (omega() + torch.cat(activities).mean()).item(),
+        )
 
 
 @every_case
@@ -108,7 +116,7 @@ def test_training_equals_a_loop_of_torch(regularizers):
 STACKS = [(90, 7, 3, (13, 6), 16), (83, 9, 4, (17,), 7), (60, 1, 2, (1,), 11), (120, 33, 5, (), 64)]
 
 
-@pytest.mark.filterwarnings("ignore:regularizer.drop")  # in a network without hidden layers
+@pytest.mark.filterwarnings("ignore:regularizer.(drop|activity)")  # in a network without hidden layers
 @pytest.mark.parametrize("shape", STACKS, ids=str)
 @every_case
 def test_a_row_equals_itself_alone(regularizers, shape):

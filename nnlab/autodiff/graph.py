@@ -94,6 +94,7 @@ class Graph:
     def __init__(self, shape: tuple[int, ...]):
         self.nodes = [Node("input", tuple(shape))]
         self._outputs: tuple[int, ...] = ()
+        self.penalty: int | None = None  # the value, if any, that training adds to each example's loss
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -107,7 +108,7 @@ class Graph:
     def copy(self) -> Graph:
         """A graph with the same values, to which others may be added."""
         graph = Graph(self.nodes[0].shape)
-        graph.nodes, graph._outputs = list(self.nodes), self._outputs
+        graph.nodes, graph._outputs, graph.penalty = list(self.nodes), self._outputs, self.penalty
         return graph
 
     def add_input(self, name: str, shape: tuple[int, ...], per_example: bool = True) -> int:
@@ -174,6 +175,7 @@ class Graph:
             )
             graph._append(replace(node, inputs=inputs, leaves=leaves))
         graph._outputs = tuple(i + len(boxes) for i in self._outputs)
+        graph.penalty = None if self.penalty is None else self.penalty + len(boxes)
         return graph
 
     def _add_leaf(self, name: str, leaf: Parameter | Buffer, replacement: int | Box | None) -> int:

@@ -36,8 +36,9 @@ class Network:
     needs_grad       for each value: whether it depends on a parameter
     alias_of         for each value: the value itself, or the one that an identity box passes through
     operands         for each node: the values that its box uses, aliases resolved
-    consumer_counts  for each value: how many boxes use it on the way to the output
-    bound_boxes      node -> its `BoundBox`; without identities, and boxes that do not lead to the output
+    consumer_counts  for each value: how many boxes use it on the way to the output or the penalty
+    penalty          the number of the value that is added to each example's loss, if there is one here
+    bound_boxes      node -> its `BoundBox`; without identities, and boxes that lead to neither
     stochastic       (name of the stream, context) of each box that needs `uniforms` in every step
     masked           the context of each box that needs `valid`, the mask of real examples
     captured         whether its calls may be captured in a CUDA graph
@@ -52,6 +53,7 @@ class Network:
         self.alias_of = self._resolve_aliases()
         self.operands = [tuple(self.alias_of[i] for i in node.operands) for node in graph.nodes]
         self._output = self.alias_of[graph.outputs[-1]]
+        self.penalty = graph.penalty if site.training else None
         # Several outputs have no one gradient dy: the gradients of such a graph are boxes, or not wanted.
         self._has_bprop = site.training and len(graph.outputs) == 1
         self.consumer_counts = self._count_consumers()
@@ -80,10 +82,15 @@ class Network:
         z = values[self._output]
         return z if out is None or z is out else out.copy_(z)
 
-    def bprop(self, dy: torch.Tensor) -> dict[int, torch.Tensor]:
+    def bprop(self, dy: torch.Tensor, weight: torch.Tensor | None = None) -> dict[int, torch.Tensor]:
         """Compute the gradients of all parameters, into `grad`, from the gradient dy (K, m, B) of the output.
-        Returns the gradient of every value on the way, by its number."""
+        Returns the gradient of every value on the way, by its number.
+
+        weight  (1 or K, 1, B) of each example in the mean loss: the gradient of the penalty, if there is one
+        """
         gradients = {self._output: dy}
+        if self.penalty is not None:
+            gradients[self.penalty] = weight
         for grad in self._unused_grads:  # overwritten, as all others are
             grad.zero_()
         for n, bprop, targets in self._backward:
@@ -138,7 +145,7 @@ class Network:
 
     def _count_consumers(self) -> list[int]:
         counts = [0] * len(self.graph.nodes)
-        for n in self.graph.outputs:
+        for n in [*self.graph.outputs, *([] if self.penalty is None else [self.penalty])]:
             counts[self.alias_of[n]] += 1
         for n in reversed(self._computing_nodes()):
             if counts[n]:

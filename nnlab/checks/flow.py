@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
+from nnlab.autodiff.layers import activations, layers
 from nnlab.autodiff.network import Network
-from nnlab.checks.layers import activations, layers, slopes
+from nnlab.checks.slopes import slopes
 
 FLAT_SLOPE = 0.05  # of the largest derivative: below it a unit is saturated
 SLOPE_RANGE = 5.0  # the largest derivative is searched for between -5 and 5

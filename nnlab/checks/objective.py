@@ -23,6 +23,7 @@ from nnlab.checks import references
 from nnlab.checks.noise import draw_once
 from nnlab.checks.planted import with_wrong_sign
 from nnlab.checks.subject import Subject
+from nnlab.experiment import stack_graph
 from nnlab.runtime.layout import aligned
 from nnlab.streams import stream
 from nnlab.training.population import initial_buffers, stack_experiments
@@ -33,7 +34,7 @@ MAX_COPIES = 256
 
 
 class Objective:
-    """L(theta) = mean loss + penalty; its gradient by `bprop` and by autograd; its value at shifted
+    """L(theta) = mean loss + penalties; its gradient by `bprop` and by autograd; its value at shifted
     parameters."""
 
     def __init__(self, subject: Subject):
@@ -54,7 +55,7 @@ class Objective:
         self.example_weight = self.template.new_full((1, 1, self.batch), 1 / self.batch)  # L is a mean
         self.t = self.regularizer.smooth(t[None, None])[0].clone()
 
-        self.graph = self.experiment.graph(sample.dataset.spec)
+        self.graph = stack_graph(sample.rows(), sample.dataset.spec)
         layout = self.graph.layout()
         self.parameters, self.weights_end, self.size = layout.parameters, layout.weights_end, layout.size
         self.buffers = initial_buffers(sample.rows(), self.graph).to(self.template)
@@ -81,6 +82,8 @@ class Objective:
         """L of every row, (K,), in the dtype of theta."""
         z = network.fprop(self.x.to(theta))
         losses = self.loss.fprop(z, self.t.to(theta).expand(len(theta), -1, -1))
+        if network.penalty is not None:
+            losses = losses + network.values()[network.penalty][:, 0]
         return losses.mean(1) + self.regularizer.penalty(theta[:, : self.weights_end])
 
     def value_along(self, v: torch.Tensor, dtype: torch.dtype) -> Callable[[float], float]:
@@ -108,9 +111,9 @@ class Objective:
         return self.by_name(self.grad)
 
     def loss_gradient(self, network: Network) -> None:
-        """The gradient of the mean loss alone, into the network's `grad`."""
-        z = network.fprop(self.x)
-        network.bprop(self.loss.bprop(z, self.t, self.example_weight, out=torch.empty_like(z)))
+        """The gradient of the mean loss, and of a penalty of activations, into the network's `grad`."""
+        z, weight = network.fprop(self.x), self.example_weight
+        network.bprop(self.loss.bprop(z, self.t, weight, out=torch.empty_like(z)), weight)
 
     def by_name(self, matrix: torch.Tensor) -> dict[str, np.ndarray]:
         """Each parameter's part of a matrix (1, P), flat."""
@@ -130,7 +133,7 @@ class Objective:
         """The same by torch.autograd through the references; None if a box or the loss has no reference."""
         with torch.enable_grad():
             leaves = self._leaves()
-            loss = self._reference_loss(leaves)
+            loss = self._reference_loss(leaves, self.network.penalty)
             if loss is None:
                 return None
             weights = [leaves[name] for name in self.graph.layout().weights]
@@ -156,11 +159,14 @@ class Objective:
         slices = self.parameters.items()
         return {name: leaf_slice.view(self.theta).clone().requires_grad_() for name, leaf_slice in slices}
 
-    def _reference_loss(self, leaves: dict[str, torch.Tensor]) -> torch.Tensor | None:
-        """The mean loss by the references; None if a box or the loss has none."""
+    def _reference_loss(self, leaves: dict[str, torch.Tensor], penalty: int | None = None):
+        """The mean loss by the references, with the value `penalty`; None if a box or the loss has none."""
         buffers = {n: leaf_slice.view(self.buffers) for n, leaf_slice in self.graph.layout().buffers.items()}
-        z = references.reference_output(self.network, leaves | buffers, self.x)
-        return None if z is None or self.loss.reference is None else self.loss.reference(z, self.t).mean()
+        values = references.reference_values(self.network, leaves | buffers, self.x)
+        if values is None or self.loss.reference is None:
+            return None
+        losses = self.loss.reference(values[self.graph.outputs[-1]], self.t)
+        return (losses if penalty is None else losses + values[penalty][:, 0]).mean()
 
     def make_shifted_objective(self) -> Callable[[str, np.ndarray, float], np.ndarray]:
         """A function f(name, indices, step): L for each of the elements `indices` of the parameter `name`,

@@ -17,6 +17,12 @@ def reference_output(
 
     None if a box has no reference.
     """
+    values = reference_values(network, leaves, x)
+    return None if values is None else values[network.graph.outputs[-1]]
+
+
+def reference_values(network: Network, leaves: dict[str, torch.Tensor], x: torch.Tensor) -> list | None:
+    """The same for every value of the graph, by its number."""
     values: list = [network.as_input(x)]
     for n, node in enumerate(network.graph.nodes[1:], start=1):
         if node.leaf:
@@ -28,4 +34,4 @@ def reference_output(
         else:
             inputs = [values[i] for i in network.operands[n]]
             values.append(node.box.reference(network.bound_boxes[n].ctx, *inputs))
-    return values[-1]
+    return values

@@ -2,8 +2,7 @@
 
 H v is compared with central differences of `bprop` along v, and with autograd that differentiates its own
 gradient. The `vjp` of each box is compared with its `bprop`, at its inputs in the network: both are the same
-product with a Jacobian, the one as boxes, the other as numbers. The penalty is left out, a formula of the
-weights alone.
+product with a Jacobian, the one as boxes, the other as numbers. Penalties are left out.
 """
 
 from __future__ import annotations
@@ -127,7 +126,9 @@ def _direction(objective: Objective) -> torch.Tensor:
 def _difference_errors(objective: Objective, v: torch.Tensor, product: dict) -> dict[str, float]:
     """Of each parameter, the error relative to its largest element, or to what rounding lets us resolve."""
     theta, grad = aligned(1, tuple(v.shape[1:]), v), torch.zeros_like(v)
-    network = objective.bind_network(theta, grad)
+    unpenalized = objective.graph.copy()
+    unpenalized.penalty = None
+    network = objective.bind_network(theta, grad, unpenalized)
 
     def gradient(shift: float) -> torch.Tensor:
         theta.copy_(objective.theta + shift * v)

@@ -86,7 +86,8 @@ def _symmetric_layers(sample, training) -> list[str]:
     batch = next(iter(training.batches.epoch(1)))
     draw_once(network)
     z = network.fprop(batch.x[0])
-    network.bprop(training.step.loss.bprop(z, batch.t[0], batch.weight[0], out=torch.empty_like(z)))
+    weight = batch.weight[0]
+    network.bprop(training.step.loss.bprop(z, batch.t[0], weight, out=torch.empty_like(z)), weight)
     theta = training.population.state.theta
     layers = []
     for name, leaf_slice in leaf_slices.items():

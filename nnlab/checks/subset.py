@@ -18,8 +18,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnlab.autodiff import layers
 from nnlab.autodiff.activations import Identity
-from nnlab.checks import data, layers, saturation
+from nnlab.checks import data, saturation
 from nnlab.checks.overfitting import ABSOLUTE_RATES, NEAR_ZERO, RATE_FACTORS, OverfittingCurves, judge
 from nnlab.checks.subject import Sample, Subject, mean_chance_loss, metric_curves
 from nnlab.checks.verdict import Finding, Verdict

@@ -156,7 +156,8 @@ class _Passes:
             ctx.valid, ctx.padded = chunk.valid[0][:, None], step == self.batches.padded_step
         z = network.fprop(chunk.x[0])
         t = self.population.experiment.regularizer.smooth(chunk.t)[0]
-        gradients = network.bprop(self.loss.bprop(z, t, chunk.weight[0], out=torch.empty_like(z)))
+        weight = chunk.weight[0]
+        gradients = network.bprop(self.loss.bprop(z, t, weight, out=torch.empty_like(z)), weight)
         values, masked = network.values(), []
         for n, node in self.nodes.items():
             ctx, x = network.bound_boxes[n].ctx, values[network.operands[n][0]]

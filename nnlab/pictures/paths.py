@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.lines import Line2D
 
+from nnlab.autodiff.activity_penalty import hidden_activations
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
@@ -35,6 +36,11 @@ class Paths(Picture):
             raise UserError(
                 f"show = 'paths' needs a model of two parameters, and model={experiment.model.name} has "
                 f"{count:,} on data '{experiment.data.name}'; allowed: data=ravine model=linear, say"
+            )
+        if experiment.regularizer.penalizes_activity and hidden_activations(experiment.graph(spec)):
+            raise UserError(
+                "show = 'paths' draws the loss and the penalties of weights, not of activations; allowed "
+                "with it: regularizer=l2, say"
             )
         if "theta" not in experiment.recorded_curves:
             raise UserError("show = 'paths' needs what the parameters were; allowed with it: record=[theta]")

@@ -7,8 +7,8 @@ import torch
 
 from nnlab.arguments import typed
 from nnlab.autodiff.box import Site
+from nnlab.autodiff.layers import activations
 from nnlab.checks.flow import Flow
-from nnlab.checks.layers import activations
 from nnlab.checks.noise import draw_once, zero_rates
 from nnlab.data.dataset import Dataset
 from nnlab.data.splits import Fold

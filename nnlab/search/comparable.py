@@ -78,7 +78,7 @@ def _unit_of_objective(name: str, e: Experiment, cache: DataCache) -> tuple:
     """What the scale of an objective depends on: trials are comparable only if these values are equal."""
     dataset, regularizer = cache.datasets[e.data], e.regularizer
     if name == "penalty":
-        return regularizer.l2, regularizer.l1
+        return regularizer.l2, regularizer.l1, regularizer.activity_l1, regularizer.activity_l2
     if name == "small_weights":
         return (regularizer.small,)
     if name not in ("val_loss", "train_loss", "grad_norm"):

@@ -11,11 +11,12 @@ from nnlab.autodiff.box import Box, Buffer, Parameter, Site
 from nnlab.autodiff.central_differences import difference_quotient, shifted
 from nnlab.autodiff.graph import LeafSlice
 from nnlab.autodiff.network import BoundBox
-from nnlab.regularizers import DROPOUTS
+from nnlab.regularizers import ACTIVITY_PENALTIES, DROPOUTS
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned_values
 
 # What a box may look up by name, and its value in the first row; in the last row it is 0.
-LARGEST_RATES = dict.fromkeys((*DROPOUTS, "flip", "input_noise"), 0.4) | {"shift": 2, "cutout": 3}
+LARGEST_RATES = dict.fromkeys((*DROPOUTS, *ACTIVITY_PENALTIES, "flip", "input_noise"), 0.4)
+LARGEST_RATES |= {"shift": 2, "cutout": 3}
 
 
 def central(f, x, step=1e-6):

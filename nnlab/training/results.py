@@ -41,7 +41,8 @@ class Record:
         lr_lowered   of a schedule that watches validation: 1 where it lowered the rate after the epoch
         went_back    of one that goes back: 1 where the row went back to the start of the epoch
         grad_norm    norm of the objective's gradient in the last step, before clipping
-        penalty      lambda * Omega(theta) after the epoch
+        penalty      lambda * Omega(theta) after the epoch; and with a penalty of activations its mean over
+                     the epoch's batches, as train_loss has theirs: the two together are the objective
         small_weights  with regularizer.small: the share of weights no larger than that
         theta/output.weight[0,2], effective_step, update_norm, weight_norm
                      if `experiment.record` asks for them, see `nnlab.training.further_curves`

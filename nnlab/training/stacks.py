@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nnlab.autodiff.graph import Graph
-from nnlab.experiment import Row
+from nnlab.experiment import Row, stack_graph
 from nnlab.runtime.devices import device
 
 CACHE_ELEMENTS = 2**22  # elements of theta in a stack on a CPU, at most
@@ -58,7 +58,7 @@ def _auto_rows(group: list[Row], datasets, processes: int, free_bytes: int | Non
 
 def graph_of(row: Row, datasets) -> Graph:
     """The network of this row."""
-    return row.experiment.graph(datasets[row.experiment.data].spec)
+    return stack_graph([row], datasets[row.experiment.data].spec)
 
 
 def theta_width(row: Row, datasets) -> int:

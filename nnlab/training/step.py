@@ -20,6 +20,7 @@ from nnlab.losses import Loss
 from nnlab.runtime.cuda_graphs import CudaGraphs, copy_from_host
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned, shape_in_memory
 from nnlab.streams import uniforms
+from nnlab.training.activity_sum import ActivitySum
 from nnlab.training.further_curves import FurtherCurves
 from nnlab.training.population import Population
 from nnlab.training.tail import FusedTail, Tail
@@ -28,7 +29,8 @@ from nnlab.training.tail import FusedTail, Tail
 class Step:
     """The training step of `population` on its `batches`; `run` trains on a chunk of them.
 
-    `network`, `grad` (K, P) and `grad_norm` (K,) are those of the last step.
+    `network`, `grad` (K, P) and `grad_norm` (K,) are those of the last step; `activity` has the penalty of
+    activations, None where no row has one.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Step:
         )  # fmt: skip
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
+        self.activity = None if self.network.penalty is None else ActivitySum(self.network, steps)
         self.cuda_graphs = CudaGraphs(theta, self.network.captured)
         self.draws_ahead = self.cuda_graphs.capturing  # a CUDA graph draws nothing
         self.steps_per_call = self._steps_per_call(steps)
@@ -93,6 +96,8 @@ class Step:
             steps = partial(self._steps, inputs[s : s + self.steps_per_call], position, s, count)
             self.cuda_graphs.run((*addresses, s), steps)
         self.population.state.t += count
+        if self.activity:
+            self.activity.add(chunk)
         return z
 
     def _steps_per_call(self, steps: int) -> int:
@@ -119,13 +124,15 @@ class Step:
             for ctx in self.network.masked:
                 ctx.valid, ctx.padded = valid[:, None], position[1] + s == self.padded_step
             self(x, t, weight, z, columns, last=s == count - 1)
+            if self.activity:
+                self.activity.keep(s)
 
     def __call__(self, x, t, weight, z, columns, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
         `columns`; the outputs go into z. The norms of the gradient and, if recorded, of the update are
         computed in the last step of a chunk."""
         self.network.fprop(x, out=z)
-        self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz))
+        self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz), weight)
         if last:
             self.further_curves.before_update()
         self.tail(columns, want_norm=last)

@@ -62,7 +62,8 @@ class Training:
         self.batches = self.evaluator = self.step = None  # allocated for the rows of the population
         self._previous: State | None = None  # the state after the previous epoch, to go back to
         self._start_time = 0.0  # by time.perf_counter, in seconds
-        self._sums: np.ndarray | None = None  # (2, K): loss and error of the steps so far, while paused
+        # (2, K): loss and error of the steps so far, while paused; (3, K) with a penalty of activations
+        self._sums: np.ndarray | None = None
         self._step_seconds = 0.0  # of the steps of the epoch under way
         self.tensor_bytes = 0  # see `Record`; counted after the first epoch
 
@@ -194,20 +195,21 @@ class Training:
         None if it paused before the last step."""
         regularizer, evaluator = self.population.experiment.regularizer, self.evaluator
         start = time.perf_counter()
-        evaluator.begin(self._sums)
-        self._sums = None
+        self._begin_sums()
         for chunk in self.batches.epoch(epoch, self.steps):
             lr = self.learning_rate(epoch, chunk)
             z = self.step.run(chunk, epoch, lr)
             evaluator.add(z, chunk)
             self.steps = chunk.first + len(chunk.x)
             if self.steps < self.batches.steps and should_pause():
-                self._sums = evaluator.sums.cpu().numpy().copy()
+                self._sums = self._copied_sums()
                 self._step_seconds += time.perf_counter() - start
                 return None
         self.steps = 0
         means, grad_norm = evaluator.sums / self.batches.train_counts, self.step.grad_norm.double()
         further = regularizer.metrics(self.step.weights, self.step.layers)
+        if self.step.activity:
+            further["penalty"] = further["penalty"] + self.step.activity.sum / self.batches.train_counts
         further |= self.step.further_curves.metrics(grad_norm)
         # One copy to the host, and so one sync.
         metrics = torch.stack([*means, grad_norm, *further.values()]).cpu().numpy()
@@ -224,6 +226,18 @@ class Training:
             **self.step.columns.recorded,
             **dict(zip(further, further_values, strict=True)),
         }
+
+    def _begin_sums(self) -> None:
+        """Set the sums over an epoch's steps to zero, or to what they were when it paused."""
+        sums, activity = self._sums, self.step.activity
+        self._sums = None
+        self.evaluator.begin(None if sums is None else sums[:2])
+        if activity:
+            activity.begin(None if sums is None else sums[2])
+
+    def _copied_sums(self) -> np.ndarray:
+        further = [self.step.activity.sum[None]] if self.step.activity else []
+        return torch.cat([self.evaluator.sums, *further]).cpu().numpy().copy()
 
     def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
         """(K, S) float64: the learning rate of every step of the chunk."""
@@ -296,7 +310,7 @@ class Training:
 
 def _checked_sums(sums: np.ndarray | None, rows: int) -> np.ndarray:
     """The sums of a state within an epoch. Raises `ValueError` if they do not fit so many rows."""
-    if sums is None or sums.shape != (2, rows) or sums.dtype != np.float64:
+    if sums is None or sums.shape not in ((2, rows), (3, rows)) or sums.dtype != np.float64:
         raise ValueError(f"a state within an epoch, without the {SUMS_NAME} of {rows} rows")
     return sums
 

@@ -1,12 +1,7 @@
-"""Finds the layers and the activations among the nodes of a graph, and computes slopes of activations."""
+"""Finds the layers and the activations among the nodes of a graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
-
-from nnlab.autodiff.central_differences import difference_quotient
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.pooling import Pooling
 
@@ -38,9 +33,3 @@ def _before_layers(graph: Graph) -> set[int]:
         if n in before or n in layer_nodes:
             before |= set(graph.nodes[n].inputs)
     return before
-
-
-def slopes(f: Callable, x: torch.Tensor, step: float = 1e-3) -> torch.Tensor:
-    """|f'(x)| of an elementwise function, by central differences, since `bprop` itself may be wrong."""
-    h = step * (1 + x.abs())  # large inputs have few digits left for a small step
-    return difference_quotient(lambda h: f(x + h).clone(), h).abs()
