@@ -219,7 +219,7 @@ def test_random_search(scripts, tmp_path, capsys):
 def test_gaussian_process(scripts, tmp_path, capsys, monkeypatch):
     import nnlab
 
-    problem = scripts["gaussian_process"].Problem(nnlab.Wine(), 60, 8)
+    problem = scripts["gaussian_process"].Problem(nnlab.Wine(), (20, 60), 8)
     monkeypatch.setattr(scripts["gaussian_process"], "problem_of", lambda asked: (problem, "wine"))
     made, _ = run(scripts, "gaussian_process", "--repeats 2 --trials 7 --samplers gp", tmp_path, capsys)
     random, gp = (np.array(made.values["least error"][name]) for name in ("random", "gp"))

@@ -6,7 +6,7 @@ regression.
 Four parameters: learning rate by its logarithm, L2 in [0, 1], batch size from 20 and epochs from 5. The
 samplers are those of `nnlab sweep`, one trial at a time as in the paper. Of every repetition, with data
 split anew, the best validation error after each trial is kept. Quick: 10 repetitions of 30 trials,
-batches of up to 1,000 and up to 100 epochs, on digits (or on 2,000 of MNIST's). Full: 10 of 100 on all
+six batch sizes up to 1,000 and up to 100 epochs, on digits (or on 2,000 of MNIST's). Full: 10 of 100 on all
 of MNIST, up to 2,000 and 2,000, as published.
 """
 
@@ -40,15 +40,16 @@ NAME = "gaussian_process"
 DRAWING = [name for name, sampler in SAMPLERS.items() if not sampler.enumerates]
 STARTUP = 5  # random trials before a sampler learns: of few dimensions, one more than there are
 RATES = (1e-4, 1.0)  # the published (0, 1) by its logarithm, which has no end at 0
+QUICK_BATCHES = (20, 50, 100, 200, 500, 1000)  # few sizes: those of one size train as one stack
 BUDGETS = (5, 10, 20, 30, 50, 100)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Logistic regression on `data`, with the largest batch and number of epochs."""
+    """Logistic regression on `data`, with these batch sizes, in ascending order, and up to so many epochs."""
 
     data: object
-    largest_batch: int
+    batch_sizes: tuple[int, ...] | range
     most_epochs: int
 
     @property
@@ -57,7 +58,7 @@ class Problem:
             {
                 "lr": nnlab.Interval(*RATES, log=True),
                 "l2": nnlab.Interval(0.0, 1.0),
-                "batch_size": nnlab.Interval(20, self.largest_batch, whole=True),
+                "batch": nnlab.Interval(0, len(self.batch_sizes) - 1, whole=True),  # its place among them
                 "epochs": nnlab.Interval(5, self.most_epochs, whole=True),
             }
         )
@@ -71,7 +72,7 @@ class Problem:
             init="zeros",
             optimizer=nnlab.SGD(lr=params["lr"]),
             regularizer=nnlab.Regularizer(l2=params["l2"]),
-            batch_size=params["batch_size"],
+            batch_size=self.batch_sizes[params["batch"]],
             epochs=params["epochs"],
             metric="last",
             seed=repeat,
@@ -181,7 +182,7 @@ def problem_of(asked) -> tuple[Problem, str]:
         raise UserError("--full is logistic regression on MNIST: give its folder, --mnist FOLDER")
     else:
         data, label = nnlab.Digits(), "digits"
-    return (Problem(data, 2000, 2000) if asked.full else Problem(data, 1000, 100)), label
+    return (Problem(data, range(20, 2001), 2000) if asked.full else Problem(data, QUICK_BATCHES, 100)), label
 
 
 def main(words: list[str]) -> None:
@@ -198,7 +199,7 @@ def main(words: list[str]) -> None:
     asked = made.parse_args(words)
     problem, label = problem_of(asked)
     trials, names = (
-        asked.trials or (100 if asked.full else 40),
+        asked.trials or (100 if asked.full else 30),
         list(dict.fromkeys(["random", *asked.samplers])),
     )
     print(
@@ -222,7 +223,7 @@ def main(words: list[str]) -> None:
             f"trial at a time; "
             f"learning rate from {RATES[0]:g} to {RATES[1]:g} by its logarithm, L2 from 0 to 1, "
             f"batches of 20 to "
-            f"{problem.largest_batch:,}, 5 to {problem.most_epochs:,} epochs. The first {STARTUP} "
+            f"{problem.batch_sizes[-1]:,}, 5 to {problem.most_epochs:,} epochs. The first {STARTUP} "
             f"trials are random, "
             f"the same for all samplers.",
             command_of(NAME, words),
