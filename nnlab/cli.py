@@ -20,6 +20,7 @@ COMMANDS = {
     "data": "show what is in a table, and the words to train on it",
     "train": "train a network, over seeds and folds if asked",
     "sweep": "search hyperparameters; trials train as rows of stacks",
+    "reproduce": "train a published table anew, with a verdict for each cell",
     "graph": "draw a network: boxes, shapes, parameters, multiply-adds",
     "check": "find what is wrong: gradient, data, initialisation, learning rate",
     "predict": "predict new examples with a run, into predictions.csv",

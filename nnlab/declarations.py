@@ -35,6 +35,7 @@ KEY_SOURCES = (  # where keys that belong to no group are declared
     ("search/settings.py", "Search"), ("checks/ladder.py", "CheckSettings"),
     ("commands/command_settings.py", "PredictSettings"), ("commands/command_settings.py", "EvaluateSettings"),
     ("commands/command_settings.py", "ExportSettings"), ("commands/command_settings.py", "GraphSettings"),
+    ("commands/command_settings.py", "ReproduceSettings"),
 )  # fmt: skip
 _OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}
 

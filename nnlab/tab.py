@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.catalogue import COMBINABLE, RUN_COMMANDS, Catalogue, Key, hydra_folder_keys
+from nnlab.reproduction.published import VERSIONS, table_names
 from nnlab.tab_files import column_names, data_files, folders, paths, run_or_data_paths, takes_path
 from nnlab.tables.user_types import USER_TYPES
 
@@ -31,7 +32,7 @@ OPTIONS_OF_FOLDER_COMMANDS = {"board": ("--help", "--port", "--newest"), "report
 # Keys that take one value, even where commas would begin a search.
 SINGLE_VALUE_KEYS = {
     "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner", "space",
-    "picture", "predictions", "show", "caption",
+    "picture", "predictions", "show", "caption", "table", "version", "cells",
 }  # fmt: skip
 
 
@@ -50,6 +51,8 @@ def completions(line: str) -> list[str]:
     complete = _complete_run_command if command in RUN_COMMANDS else _complete_command
     if command == "data":
         complete = _complete_data
+    if command == "reproduce":
+        complete = _complete_reproduce
     return sorted(
         set(complete(command, words, word)), key=lambda completion: (completion.endswith("/"), completion)
     )
@@ -167,6 +170,19 @@ def _complete_data(command: str, words: list[str], word: str) -> Iterable[str]:
         candidates = _keys(catalogue, key, [with_data_key(one) for one in (*files, *overrides)], "")
     shown = candidates if word.startswith("data.") else [one.removeprefix("data.") for one in candidates]
     return shown if files or equals else [*data_files(Catalogue(command), word), *shown]
+
+
+def _complete_reproduce(command: str, words: list[str], word: str) -> Iterable[str]:
+    """After `nnlab reproduce`: a table, quick or full, and whatever `nnlab train` takes."""
+    name, equals, value = word.partition("=")
+    if name == "table" and equals:
+        return [f"table={one}" for one in _starting_with(value, table_names())]
+    overrides = [one for one in words if "=" in one or one.startswith("-")]
+    tables = [one for one in words if one not in (*overrides, *VERSIONS)]
+    if not tables and not word.startswith("-") and "table" not in Catalogue(command, overrides).assignments:
+        return [*_starting_with(word, table_names()), *(folders(word) if word else [])]
+    versions = [] if {*words} & {*VERSIONS} else _starting_with(word, VERSIONS)
+    return [*versions, *_complete_command(command, overrides, word)]
 
 
 def with_data_key(word: str) -> str:

@@ -14,7 +14,10 @@ from nnlab.catalogue import RUN_COMMANDS, Catalogue
 from nnlab.commands import compared_samplers, multirun, sweep_definition
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.parsing import parse_command_line
+from nnlab.commands.reproduce_command import compose, plan_of
+from nnlab.commands.reproduce_request import read_request
 from nnlab.experiment import Experiment
+from nnlab.reproduction.published import table_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACEHOLDER = re.compile(r"[A-Z]{4,}|\.\.\.|<|SHELL|\|")  # FOLDER, GROUP=CHOICE, ...
@@ -104,10 +107,17 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
         for read in reads:
             wanted, there = read.run.settings["trials"], read.trials.space.count()
             assert wanted == "auto" or there is None or wanted <= there, f"{there} trials and not {wanted}"
+    elif command == "reproduce":
+        asked = read_request(request)
+        if asked.settings.version is None:  # the tables, or one of them, without training
+            assert asked.settings.table in (None, *table_names())
+            return
+        runs = compose(plan_of(asked), asked)
     else:
         runs = multirun.composed_runs(request)
     for run in runs:
         if command in RUN_COMMANDS:
             assert not arguments or run.settings["run"] and run.settings.get("data", "none needed")
             continue
+        command = "train" if command == "reproduce" else command
         Experiment.from_config(experiment_settings(run.settings, command))

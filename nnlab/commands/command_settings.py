@@ -56,6 +56,17 @@ class GraphSettings(Component):
     gradient: bool | int = static(False, low=1, high=2)
 
 
+@dataclass(frozen=True)
+class ReproduceSettings(Component):
+    """Those of `nnlab reproduce`."""
+
+    table: str | None = static(None)
+    version: str | None = static(None, choices=("quick", "full"))
+    cells: str | None = static(None)
+    plan: bool = static(False)
+    resume: str | None = static(None)
+
+
 PREDICTIONS_ENDINGS = (".csv",)  # of the file that nnlab predict writes
 
 

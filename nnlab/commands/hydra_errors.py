@@ -115,7 +115,7 @@ def refuse_keys_of_other_commands(command: str, words: list[str]) -> None:
             continue  # a later check reports it as unknown, with the nearest key
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
         for other in ("sweep", "check", "graph"):
-            if other != command and head in keys_of(other) - train_keys:
+            if other != command and head in keys_of(other) - train_keys - keys_of(command):
                 also = "train and nnlab " * (head == "resume")
                 raise UserError(f"{word}: {head} is a word of nnlab {also}{other}")
         if command in RUN_COMMANDS and not head.startswith("hydra"):

@@ -11,6 +11,7 @@ from nnlab.commands.command_keys import SWEEP_FOLDER_KEYS
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.data_words import data_overrides
 from nnlab.commands.passwords import without_passwords
+from nnlab.commands.reproduce_words import with_keys
 from nnlab.commands.run_words import run_overrides
 from nnlab.commands.text_values import TextQuoter
 from nnlab.errors import UserError
@@ -46,6 +47,8 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
         _refuse_configurations(command, flags)
         if not flags.help:
             flags.overrides = data_overrides(flags.overrides)
+    if command == "reproduce" and not flags.help:
+        flags.overrides = with_keys(flags.overrides)
     hydra_errors.refuse_keys_of_other_commands(command, flags.overrides)
     line = CommandLine(
         command, tuple(flags.overrides), flags.config_dir, flags.config_name, flags.multirun, storage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +53,21 @@ def run(line: CommandLine) -> int:
         if len(unfinished.ended) == len(unfinished.runs):
             _say_that_it_has_ended(unfinished, changes)
             return 0
-        with advice_on_stderr("train"):
-            runs = _prepare_runs(unfinished, changes)
-            resumed = _find_states(unfinished, runs)
+    return train_rest(unfinished, changes, train_all)
+
+
+def train_rest(
+    unfinished: UnfinishedRuns,
+    changes: list[Change],
+    train: Callable[[list[PreparedRun], Path, Resumed], int],
+) -> int:
+    """`train` what is left of the runs of a folder, with the changes; returns the exit code."""
+    with one_sentence_errors(), advice_on_stderr("train"):
+        runs = _prepare_runs(unfinished, changes)
+        resumed = _find_states(unfinished, runs)
     freeze_imports()
     remove_temporaries(unfinished.folder)
-    return train_all(runs, unfinished.folder, resumed)
+    return train(runs, unfinished.folder, resumed)
 
 
 def read_unfinished(folder: Path) -> UnfinishedRuns:

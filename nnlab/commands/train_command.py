@@ -174,7 +174,7 @@ def _train(
     runs: list[PreparedRun], folder: Path, make_console: Callable, conclude: Callable, resumed: Resumed | None
 ) -> int:
     """Train these runs in one fit; returns 1 if every row of some run diverged."""
-    fit, recorders = _joint_fit([run.prepared for run in runs]), Recorders()
+    fit, recorders = joint_fit([run.prepared for run in runs]), Recorders()
     describe = partial(
         training_session.save_and_describe_all,
         recorders.writers,
@@ -219,7 +219,7 @@ def _written_before(index: int, resumed: Resumed | None) -> tuple[dict[str, int]
     return sizes, not sizes and resumed.running[index] in resumed.ended
 
 
-def _joint_fit(fits: list[Fit]) -> Fit:
+def joint_fit(fits: list[Fit]) -> Fit:
     """One fit with the rows of all fits."""
     if len(fits) == 1:
         return fits[0]

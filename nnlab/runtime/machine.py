@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 from pathlib import Path
 
 from nnlab.errors import UserError
@@ -19,6 +20,15 @@ def available_memory() -> int | None:
 def resident_memory() -> int:
     """Bytes of main memory that this process uses; 0 if the system does not tell."""
     return _statm_bytes(1)
+
+
+def processor_name() -> str:
+    """`2 cores of AMD EPYC 9R14`: this machine's processor, as far as the system tells."""
+    name = platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{os.cpu_count()} cores of {name}"
 
 
 def refuse_too_large(what: str, needed: int) -> None:
