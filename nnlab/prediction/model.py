@@ -27,6 +27,7 @@ from nnlab.prediction.trained_rows import (
     TrainedRow,
     mean_threshold,
 )
+from nnlab.prediction.votes import majority
 from nnlab.runtime.devices import device as device_named
 from nnlab.runtime.devices import thread_count
 from nnlab.runtime.threads import computing
@@ -40,6 +41,7 @@ class TrainedModel:
         model = nnlab.load("outputs/train/2026-11-26_12-00-00")
         model.predict(x), model.predict_proba(x)
         model.evaluate(x, y)["accuracy"]
+        model.vote(x)
 
     rows        the trained networks, each a `TrainedRow`: number, seed, repeat, fold, status, epoch
     spec        what the data are like; see `DataSpec`
@@ -109,6 +111,15 @@ class TrainedModel:
     def class_numbers(self, x, row: int | None = None) -> np.ndarray:
         """(n,) the number of the predicted class of each example, from 0."""
         return self._classes(self.outputs(x, row), mean_threshold(self.rows_for(row)))
+
+    @typed
+    def vote(self, x) -> np.ndarray:
+        """(n,) the class that most rows predict for each example, as a label of the data; where classes have
+        equally many votes, the one with the largest mean probability."""
+        if not self.spec.classes:
+            raise UserError("the model is a regression, and rows vote on classes; use predict")
+        votes = np.stack([self.class_numbers(x, row.number) for row in self.rows_for(None)])
+        return self.classes[majority(votes, self.predict_proba(x).T)]
 
     @typed
     def predict_proba(self, x, row: int | None = None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +19,16 @@ from nnlab.runtime.threads import computing
 from nnlab.training.calibration import with_uncalibrated
 from nnlab.training.metric_sums import MetricSums
 from nnlab.training.thresholds import above_threshold
+
+
+@dataclass(frozen=True)
+class BlockAnswers:
+    """The answers to a block of examples: what is `predicted` and `true`, classes (1, n) or numbers (m, n),
+    and the `probabilities` of classes (m, n)."""
+
+    predicted: np.ndarray
+    true: np.ndarray
+    probabilities: np.ndarray | None
 
 
 class Scoring:
@@ -56,8 +67,9 @@ class Scoring:
         self.scores: list[ProbabilityScores] = []  # of the probabilities of classes
         self.sizes: list[int] = []  # examples in each batch
 
-    def add(self, x, y) -> None:
-        """Take a block of examples. Raises `UserError` for what does not fit the model."""
+    def add(self, x, y) -> BlockAnswers:
+        """Take a block of examples; what is predicted for them. Raises `UserError` for what does not fit the
+        model."""
         refuse_different_indexes(x, y, "x", "y")
         inputs, targets = validate_inputs(x, self.spec, self.channels), validate_targets(y, self.spec)
         if len(inputs) != len(targets):
@@ -69,12 +81,16 @@ class Scoring:
             z = np.stack([
                 (z[0] - n["target_mean"][:, None]) / n["target_scale"][:, None] for n in self.normalizers
             ])  # fmt: skip
+        p, batches = [], len(self.sizes)
         with computing():
             for start in range(0, len(targets), self.batch):
                 stop = min(start + self.batch, len(targets))
-                self._add_batch(z[..., start:stop], targets[start:stop])
+                p.append(self._add_batch(z[..., start:stop], targets[start:stop]))
+        predicted, true = (np.concatenate(parts[batches:], 1) for parts in (self.predictions, self.targets))
+        return BlockAnswers(predicted, true, np.concatenate(p, 1) if self.spec.classes else None)
 
-    def _add_batch(self, z: np.ndarray, targets: np.ndarray) -> None:
+    def _add_batch(self, z: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Take a batch; the probabilities of classes (m, n)."""
         count = len(targets)
         z = self._pad(torch.from_numpy(z).to(self.template))
         t = self._pad(
@@ -93,6 +109,7 @@ class Scoring:
         for collected, values in ((self.predictions, scores), (self.targets, t[:1])):
             values = to_prediction(values.double().cpu().numpy())[0, :, :count]
             collected.append(values.copy() if self.spec.classes else values * scale + mean)
+        return p[0, :, :count].copy() if self.spec.classes else None
 
     def _pad(self, values: torch.Tensor) -> torch.Tensor:
         """(K, m, n) as (K, m, B), with zeros."""

@@ -55,8 +55,18 @@ def evaluation_lines(evaluation: Evaluation, model: TrainedModel, path: Path) ->
         summary = evaluation.summary() | {"threshold_by": threshold_by}
         lines += ["", f"  each of the {len(evaluation.rows)} rows alone:"]
         lines += [*metric_lines(shown_metrics(summary), task), *interval_lines(summary)]
+    if evaluation.vote:
+        lines += ["", f"  {_vote_words(evaluation)}:"]
+        vote = {f"test_{name}": {"mean": evaluation.vote[name], "n": 1} for name in ("accuracy", "error")}
+        lines += metric_lines(vote, task)
     lines += _class_lines(evaluation.test)
     return [*lines, "", *labelled_lines("report", path)]
+
+
+def _vote_words(evaluation: Evaluation) -> str:
+    """`the majority vote of the 5 rows (3 ties, by the mean probability)`."""
+    ties, words = evaluation.vote["ties"], f"the majority vote of the {len(evaluation.rows)} rows"
+    return f"{words} ({ties:,} tie{'s' * (ties != 1)}, by the mean probability)" if ties else words
 
 
 def _report_lines(test: dict, task: str, first: dict[str, str], threshold_by: str | float) -> list[str]:
