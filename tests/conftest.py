@@ -11,6 +11,7 @@ hidden, and `device=auto` is the CPU. What trains on a GPU is in test_gpu*.py: o
 where there is a real one on that too (`python -m pytest --gpu tests/test_*gpu*.py`).
 """
 
+import compileall
 import os
 import signal
 from collections import Counter, defaultdict
@@ -42,6 +43,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if not config.getoption("gpu"):
         os.environ[HIDES] = ""
+    if not hasattr(config, "workerinput"):  # once for all workers
+        # Where PYTHONDONTWRITEBYTECODE is set, every command that a test starts would compile nnlab anew.
+        compileall.compile_dir(Path(__file__).parents[1] / "nnlab", quiet=2)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks for the marks of -m
@@ -100,6 +104,14 @@ def quick_gp():
     GP.optuna = quick
     yield
     GP.optuna = thorough
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_composing():
+    from composed_once import composed_once
+
+    with composed_once():
+        yield
 
 
 # In a background job of a shell Ctrl-C is ignored, under nohup the end of the terminal: they would be so in
