@@ -19,10 +19,12 @@ from nnlab.paths import CONFIG_DIR
 from nnlab.plugins import COMBINABLE
 
 # Keys of nnlab train that a command built on it does not take.
-EXCLUDED_KEYS = {"check": ("resume", "show", "caption"), "graph": ("resume", "show", "caption")}
+EXCLUDED_KEYS = {
+    "check": ("resume", "show", "caption"), "graph": ("resume", "show", "caption"), "compare": ("resume",),
+}  # fmt: skip
 KEYLESS_GROUPS = {"space"}  # groups whose files have no keys of their own
 RUN_COMMANDS = ("predict", "evaluate", "export")  # those that take a trained run, and no groups
-COMMANDS_WITHOUT_MULTIRUN = ("sweep", "data", *RUN_COMMANDS)
+COMMANDS_WITHOUT_MULTIRUN = ("sweep", "compare", "data", *RUN_COMMANDS)
 HYDRA_FOLDER_KEYS = {  # settings of Hydra's that a command line may have
     "hydra.run.dir": "the folder of the run, or of all runs of -m, new or empty",
     "hydra.sweep.dir": "the same, of all runs of -m alone",

@@ -19,6 +19,7 @@ from nnlab.suggestions import dataset_for_file
 COMMANDS = {
     "data": "show what is in a table, and the words to train on it",
     "train": "train a network, over seeds and folds if asked",
+    "compare": "which is better, and how sure: arms on the same seeds, in pairs",
     "sweep": "search hyperparameters; trials train as rows of stacks",
     "reproduce": "train a published table anew, with a verdict for each cell",
     "graph": "draw a network: boxes, shapes, parameters, multiply-adds",

@@ -36,6 +36,7 @@ KEY_SOURCES = (  # where keys that belong to no group are declared
     ("commands/command_settings.py", "PredictSettings"), ("commands/command_settings.py", "EvaluateSettings"),
     ("commands/command_settings.py", "ExportSettings"), ("commands/command_settings.py", "GraphSettings"),
     ("commands/command_settings.py", "ReproduceSettings"),
+    ("commands/command_settings.py", "CompareSettings"),
 )  # fmt: skip
 _OPERATORS = {ast.Pow: operator.pow, ast.Mult: operator.mul, ast.Add: operator.add, ast.Sub: operator.sub}
 
@@ -171,6 +172,12 @@ def picture_summaries() -> dict[str, str]:
     return {name: _attribute(_module_of(file), cls, "summary") for name, (file, cls) in references.items()}
 
 
+def experiment_fields() -> dict[str, Field]:
+    """The keys of an experiment that belong to no group."""
+    file, cls = KEY_SOURCES[0]
+    return _declaration(_module(PACKAGE_FOLDER / file), cls).fields
+
+
 def takes_integer(key: str) -> bool:
     """Whether the numbers that a key takes are whole ones."""
     types = {t for field in fields_of(key) for t in field.types}
@@ -302,6 +309,14 @@ def _value(node: ast.expr, module: _Module, bound: dict | None = None):
         case ast.DictComp(generators=[ast.comprehension(target=ast.Name(id=name), iter=source)]):
             items = _value(source, module, bound)
             return tuple(_value(node.key, module, {**bound, name: item}) for item in items)
+        case ast.GeneratorExp(generators=[ast.comprehension(target=ast.Name(id=name), iter=source)]):
+            return tuple(
+                _value(node.elt, module, {**bound, name: item}) for item in _value(source, module, bound)
+            )
+        case ast.JoinedStr():
+            return "".join(str(_value(part, module, bound)) for part in node.values)
+        case ast.FormattedValue():
+            return _value(node.value, module, bound)
         case ast.Call(func=ast.Name(id="tuple" | "list"), args=[argument]):
             return _value(argument, module, bound)
         case ast.Attribute(attr="inf"):

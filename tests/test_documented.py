@@ -11,7 +11,13 @@ import pytest
 
 from nnlab import cli
 from nnlab.catalogue import RUN_COMMANDS, Catalogue
-from nnlab.commands import compared_samplers, multirun, sweep_definition
+from nnlab.commands import (
+    compare_folder_words,
+    compare_words,
+    compared_samplers,
+    multirun,
+    sweep_definition,
+)
 from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.parsing import parse_command_line
 from nnlab.commands.reproduce_command import compose, plan_of
@@ -100,6 +106,8 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
     if {"--help", "--cfg"} & set(arguments):
         assert cli.main([command, *arguments]) == 0
         return
+    if command == "compare" and (not arguments or compare_folder_words.names_folders(arguments)):
+        return
     request, _ = parse_command_line(command, arguments)
     if command == "sweep":
         reads = [sweep_definition.read(each) for each in compared_samplers.split(request).values()]
@@ -113,6 +121,8 @@ def test_nnlab_takes_them(line, tmp_path, monkeypatch, capsys):
             assert asked.settings.table in (None, *table_names())
             return
         runs = compose(plan_of(asked), asked)
+    elif command == "compare":
+        runs = compare_words.read(request).runs
     else:
         runs = multirun.composed_runs(request)
     for run in runs:

@@ -20,8 +20,8 @@ from nnlab.metrics import recorded_name
 from nnlab.records.intervals import choose_interval, estimate
 from nnlab.records.summary import summarize
 from nnlab.records.titles import describe_run
-from nnlab.search.comparable import examples_digest
 from nnlab.training.data_cache import DataCache
+from nnlab.training.fingerprints import examples_digest
 from nnlab.training.fit import Fit
 from nnlab.training.results import Result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from nnlab import declarations
 from nnlab.commented_yaml import read
 from nnlab.paths import CONFIG_DIR
 from nnlab.records.files import RECORDING_KEYS
@@ -26,7 +27,9 @@ def keys_of(command: str) -> frozenset[str]:
         return frozenset(RECORDING_KEYS)
     settings = read(CONFIG_DIR / f"{command}.yaml").settings
     groups = {key for entry in settings["defaults"] if isinstance(entry, dict) for key in entry}
-    return frozenset({*settings, *groups} - {"defaults", "hydra"})
+    keys = frozenset({*settings, *groups} - {"defaults", "hydra"})
+    # What is the experiment's has only another default there, as the seeds of nnlab compare.
+    return keys - declarations.experiment_fields().keys() if "train" in settings["defaults"] else keys
 
 
 def train_settings(settings: dict) -> dict:

@@ -10,6 +10,7 @@ from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, make_part, static
 from nnlab.pictures import PICTURES
+from nnlab.records.measures import MEASURES
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ class ReproduceSettings(Component):
     cells: str | None = static(None)
     plan: bool = static(False)
     resume: str | None = static(None)
+
+
+@dataclass(frozen=True)
+class CompareSettings(Component):
+    """Those of `nnlab compare`."""
+
+    measure: str = static("auto", choices=MEASURES)
 
 
 PREDICTIONS_ENDINGS = (".csv",)  # of the file that nnlab predict writes

@@ -50,11 +50,20 @@ def run_guarded(
 
     --help, --cfg and the like are answered here, for the overrides that `drop_searched(line)` leaves.
     """
-    previous_config = HydraConfig.instance().cfg
-    try:
+
+    def parse_and_act() -> int:
         line, request = parse_command_line(command, argv)
         with config_checks.environment_named_in(line.overrides), reading_once():
             return _answer_or_act(line, request, act, drop_searched)
+
+    return guarded(command, parse_and_act)
+
+
+def guarded(command: str, act: Callable[[], int]) -> int:
+    """Run `act()`; an error becomes one sentence. Returns the exit code."""
+    previous_config = HydraConfig.instance().cfg
+    try:
+        return act()
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()

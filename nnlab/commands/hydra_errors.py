@@ -24,8 +24,9 @@ _NOISE_LINES = re.compile(
     r"|Config search path|Available options in"
 )
 
-# For a key that another command on a trained run has: what to do without it.
+# For a key that another command has: what to do without it.
 INSTEAD_OF_KEYS = {
+    ("compare", "resume"): "; nnlab train resume=FOLDER goes on with a comparison, and ends with its table",
     ("predict", "target"): "; predict needs none: the data may have the target's column, and it is not used",
     ("evaluate", "output"): "; the report is evaluation.json in the folder of hydra.run.dir=FOLDER",
 }
@@ -114,10 +115,11 @@ def refuse_keys_of_other_commands(command: str, words: list[str]) -> None:
         if command in RUN_COMMANDS and near(word.partition("=")[0], Catalogue(command).keys()):
             continue  # a later check reports it as unknown, with the nearest key
         head = word.lstrip("+~").partition("=")[0].partition(".")[0]
-        for other in ("sweep", "check", "graph"):
+        for other in ("sweep", "check", "graph", "compare"):
             if other != command and head in keys_of(other) - train_keys - keys_of(command):
                 also = "train and nnlab " * (head == "resume")
-                raise UserError(f"{word}: {head} is a word of nnlab {also}{other}")
+                instead = INSTEAD_OF_KEYS.get((command, head), "")
+                raise UserError(f"{word}: {head} is a word of nnlab {also}{other}{instead}")
         if command in RUN_COMMANDS and not head.startswith("hydra"):
             _refuse_training_keys(command, word)
 

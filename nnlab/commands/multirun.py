@@ -18,12 +18,12 @@ def composed_runs(line: CommandLine) -> list[ComposedRun]:
         typed_overrides = composer.read(line.overrides, allow_several=True)
         line = replace(line, multirun=is_multirun(line, compose_chosen_groups(typed_overrides, composer)))
         sweep_from_files(line, typed_overrides, composer)  # refused here, if at all: before runs are counted
-        combinations = [composer.read(words) for words in _combinations(line, composer)]
+        combinations = [composer.read(words) for words in combinations_of(line, composer)]
         return compose_runs(line, combinations, composer)
 
 
-def _combinations(line: CommandLine, composer: Composer) -> list[list[str]]:
-    """The words of each run."""
+def combinations_of(line: CommandLine, composer: Composer) -> list[list[str]]:
+    """The words of each run, with those that files sweep over. Raises `UserError`."""
     overrides = composer.read(line.overrides, line.multirun)
     if not line.multirun:
         hydra_overrides.refuse_multirun_folders(

@@ -61,8 +61,8 @@ def parse_command_line(command: str, argv: list[str]) -> tuple[CommandLine, Info
 
 def quote_texts(line: CommandLine) -> CommandLine:
     """The line with file and column names quoted where Hydra's grammar could not read them otherwise."""
-    is_search = line.command == "sweep"
-    texts = TextQuoter(line.catalogue(), is_search or line.multirun, SWEEP_FOLDER_KEYS)
+    takes_several = line.command in ("sweep", "compare") or line.multirun
+    texts = TextQuoter(line.catalogue(), takes_several, SWEEP_FOLDER_KEYS)
     return replace(line, overrides=tuple(texts.quote_texts(line.overrides)))
 
 

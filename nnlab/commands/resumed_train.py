@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnlab.commands import compare_command
 from nnlab.commands.changed_settings import (
     Change,
     changed_settings,
@@ -24,6 +25,7 @@ from nnlab.commands.run_folders import PreparedRun, run_names
 from nnlab.commands.train_command import Resumed, prepare, train_all
 from nnlab.errors import UserError
 from nnlab.records.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
+from nnlab.records.comparison_file import comparison_of
 from nnlab.records.files import remove_temporaries
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.stored_run import StoredRun
@@ -53,7 +55,8 @@ def run(line: CommandLine) -> int:
         if len(unfinished.ended) == len(unfinished.runs):
             _say_that_it_has_ended(unfinished, changes)
             return 0
-    return train_rest(unfinished, changes, train_all)
+    train = compare_command.train_and_compare if comparison_of(unfinished.folder) else train_all
+    return train_rest(unfinished, changes, train)
 
 
 def train_rest(

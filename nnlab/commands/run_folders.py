@@ -34,14 +34,17 @@ def prepared_runs(
     runs: list[ComposedRun],
     prepare: Callable,
     make_parent: Callable[[], Path] | None = None,
+    check: Callable[[list], None] | None = None,
 ) -> Iterator[PreparedRun]:
     """Prepare all runs, then yield each of them with a new folder; `make_parent()` makes that of all runs, if
-    it is not the usual one of -m.
+    it is not the usual one of -m. `check` gets all that was prepared, before any folder is made.
 
     Wrong settings of the last run are refused before the first run has left anything behind.
     """
     with advice_on_stderr(command):
         results = _prepare_all(runs, prepare)
+        if check:
+            check(results)
     freeze_imports()
     parent = None
     if make_parent or runs[0].is_multirun:

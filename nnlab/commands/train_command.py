@@ -61,13 +61,19 @@ def run(runs: list[ComposedRun]) -> int:
     return train_all(prepared, prepared[0].multirun_folder or prepared[0].folder)
 
 
-def begin_runs(runs: list[ComposedRun], make_parent: Callable[[], Path] | None = None) -> list[PreparedRun]:
-    """Prepare all runs, and only then make their folders. Raises `UserError`.
+def begin_runs(
+    runs: list[ComposedRun],
+    make_parent: Callable[[], Path] | None = None,
+    check: Callable[[list[Fit]], None] | None = None,
+    command: str = "train",
+) -> list[PreparedRun]:
+    """Prepare all runs of a command, `check` them, and only then make their folders. Raises `UserError`.
 
     Those of several are in the one that `make_parent()` returns, else in that of -m. There they can be
     resumed wherever the process is killed from now on.
     """
-    prepared = list(prepared_runs("train", runs, partial(prepare, cache=DataCache()), make_parent))
+    prepare_run = partial(prepare, cache=DataCache())
+    prepared = list(prepared_runs(command, runs, prepare_run, make_parent, check))
     if folder := prepared[0].multirun_folder:
         try:
             for run in prepared:

@@ -163,7 +163,7 @@ class UnknownKey:
     def _of_another_command(self, key: str) -> str:
         if not is_name(key) or key in self.config or "." in key:
             return ""
-        for command in ("sweep", "check", "graph"):
+        for command in ("sweep", "check", "graph", "compare"):
             if key in keys_of(command):
                 return f"; {key} is a word of nnlab {command}"
         return ""

@@ -19,6 +19,8 @@ from nnlab.data.plain_values import are_names, fault, is_whole, refuse_wrong_key
 from nnlab.errors import UserError, nearest
 
 SPEC_FILE = "spec.json"  # in a run folder
+# Settings of data that change no example.
+HARMLESS_KEYS = frozenset({"data.normalization", "data.normalization_per", "data.target_normalization"})
 TASK_NAMES = ("classification", "regression")
 # A spec may come from a stranger: these limits bound the cost of a network built from it.
 MOST_ELEMENTS = 10**9  # in an example, or in a network's output

@@ -25,6 +25,7 @@ from nnlab.records.test_predictions import (
 )
 from nnlab.records.titles import describe_computation, describe_run, run_title
 from nnlab.records.weight_summary import summarize_weights
+from nnlab.training.fingerprints import fingerprints
 from nnlab.training.fit import Fit
 from nnlab.training.predictions import KeepPredictions, residuals_bytes
 from nnlab.training.stacks import theta_width
@@ -167,6 +168,7 @@ class RunWriter:
         results = self._results()
         summary = {"title": self.title} | self.description
         summary |= describe_computation(self.fit) | summarize(results)
+        summary["fingerprints"] = fingerprints(self.experiment, self.fit.cache)
         if rates := self.rates.summary(self.experiment.schedule.remedy):
             summary["learning_rate"] = rates
         weights = self.experiment.graph(self.spec).layout().weights

@@ -6,14 +6,11 @@ validated on different examples the best may only be the luckiest.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-import numpy as np
-
-from nnlab.data.streamed_statistics import row_blocks
+from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError, advise
 from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS, recorded_name
@@ -21,9 +18,8 @@ from nnlab.regularizers import AUGMENTATIONS, DROPOUTS
 from nnlab.search.batch_training import Candidate
 from nnlab.search.settings import Search, natural_sign
 from nnlab.training.data_cache import DataCache
+from nnlab.training.fingerprints import examples_digest
 
-# Settings that change no example.
-HARMLESS_KEYS = {"data.normalization", "data.normalization_per", "data.target_normalization"}
 LUCK_KEYS = {"data.seed", "split.seed", "split.fold"}  # settings that change which examples validate
 SIZE_KEYS = {  # settings that change how many examples validate
     "split", "split.test", "split.validation", "split.k", "split.stratify", "split.repeats", "data.limit",
@@ -120,25 +116,6 @@ def _check_examples(name: str, candidates: list[Candidate], cache: DataCache) ->
             f"objective={name} is measured with {_or(noisy)} at work, so the least of it wins; take "
             f"objective={name.replace('train', 'val')}"
         )
-
-
-def examples_digest(e: Experiment, subset: str, cache: DataCache) -> bytes:
-    """A digest of the indices of these examples and of their targets.
-
-    Inputs are left out: two tables of the same examples with different columns are comparable. Only for drawn
-    examples inputs are included, since different draws may have equal targets.
-    """
-    dataset, digest = cache.datasets[e.data], hashlib.blake2b(digest_size=16)
-    y = dataset.y if dataset.noisy is None else dataset.noisy
-    drawn = e.data.drawn or e.data.limit
-    for fold in cache.folds(e):
-        indices = getattr(fold, subset)
-        arrays = [indices, y[indices]]
-        if drawn:
-            arrays += row_blocks(dataset.x, indices)
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.digest()
 
 
 def why_not_comparable(experiments: list[Experiment], cache: DataCache) -> str:

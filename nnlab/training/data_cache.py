@@ -19,6 +19,7 @@ class DataCache:
 
     def __init__(self):
         self.datasets: dict[Data, Dataset] = {}
+        self._fingerprints: dict[Data, str] = {}
         self._folds: dict[tuple[Data, Split], list[Fold]] = {}
         self._on_device: dict[tuple, Examples] = {}  # by data, device, dtype
         self._normalized: dict[tuple, Examples] = {}  # as splits normalise them, by `_split_key`
@@ -32,6 +33,12 @@ class DataCache:
     def fingerprints(self) -> list[str]:
         """A hash of the values of each loaded data set."""
         return sorted(dataset.fingerprint() for dataset in self.datasets.values())
+
+    def fingerprint(self, e: Experiment) -> str:
+        """A hash of the values of the experiment's data, which takes a pass over them once."""
+        if e.data not in self._fingerprints:
+            self._fingerprints[e.data] = self.load_data(e).fingerprint()
+        return self._fingerprints[e.data]
 
     def folds(self, e: Experiment) -> list[Fold]:
         """The folds of the experiment's split; raises `UserError`."""

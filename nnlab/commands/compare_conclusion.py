@@ -1,0 +1,42 @@
+"""The end of `nnlab compare`: the stored rows of all arms compared, on the screen and in compare.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnlab.commands.messages import print_advice
+from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
+from nnlab.records.comparison_words import comparison_lines
+from nnlab.records.stored_comparison import StoredComparison, of_file
+from nnlab.records.terminal import Terminal
+from nnlab.records.text_columns import labelled_lines
+
+
+def conclude(folder: Path, measure: str | None = None) -> int:
+    """Compare the arms in the folder, by another `measure` if one is given. Returns 1 if every row of some
+    arm diverged."""
+    file = read_comparison(folder)
+    if measure is not None:
+        file = file.with_measure(measure)
+    stored = of_file(folder, file)
+    comparisons = stored.comparisons(file.measure)
+    write_comparison(folder, file, comparisons)
+    show(stored, comparisons, file.measure, folder)
+    return int(bool(stored.hopeless()))
+
+
+def show(
+    stored: StoredComparison, comparisons: Comparisons, measure: str, folder: Path | None = None
+) -> None:
+    """Print the comparison on each data set, and where it is."""
+    terminal = Terminal()
+    print_advice("compare", stored.notes)
+    for data, of_data in comparisons.items():
+        name = data if len(comparisons) > 1 else ""
+        where = str(folder) if folder else ""
+        lines = comparison_lines(of_data, stored.measure(data, measure), stored.task(data), where, name)
+        for line in lines:
+            terminal.line(line)
+    if folder:
+        for line in ["", *labelled_lines("comparison", folder)]:
+            terminal.line(line)

@@ -1,0 +1,171 @@
+"""`nnlab compare FOLDER seeds=+5`: more seeds of every arm, by its own settings, into the folder.
+
+A row depends on its settings and seed alone, so seeds 0 to 4 and then 5 to 9 are those of 0 to 9 at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlab.commands.command_line import by_key
+from nnlab.commands.command_settings import recorded_settings
+from nnlab.commands.compare_command import train_and_compare
+from nnlab.commands.compare_conclusion import conclude
+from nnlab.commands.compare_folder_words import FoldersRequest
+from nnlab.commands.folders import remove_unstarted
+from nnlab.commands.messages import advice_on_stderr
+from nnlab.commands.process import freeze_imports
+from nnlab.commands.run_folders import PreparedRun
+from nnlab.commands.train_command import prepare
+from nnlab.errors import UserError
+from nnlab.records.comparison_file import (
+    ITSELF,
+    ComparisonFile,
+    is_comparison,
+    read_comparison,
+    write_comparison,
+)
+from nnlab.records.multirun_file import write_run_names
+from nnlab.records.run_folder import write_start_files
+from nnlab.records.stored_comparison import StoredComparison, of_file, of_runs, runs_in
+from nnlab.records.stored_run import StoredRun
+from nnlab.records.terminal import Terminal
+from nnlab.records.text import shell_line
+from nnlab.training.data_cache import DataCache
+from nnlab.training.fingerprints import fingerprints
+from nnlab.training.fit import Fit
+from nnlab.untrusted import refuse_links_below
+
+
+@dataclass(frozen=True)
+class MoreSeeds:
+    """The seeds that are trained of every arm."""
+
+    first: int
+    count: int
+
+    @property
+    def folder_name(self) -> str:
+        last = self.first + self.count - 1
+        return f"seeds{self.first}" + f"-{last}" * (self.count > 1)
+
+
+def add_seeds(folder: Path, request: FoldersRequest) -> int:
+    """Train the seeds that are asked for, and compare all; returns 1 if every row of some arm diverged."""
+    refuse_links_below(folder)
+    file = read_comparison(folder) if is_comparison(folder) else _file_of_runs(folder)
+    if request.measure is not None:
+        file = file.with_measure(request.measure)
+    stored = of_file(folder, file)
+    comparisons = stored.comparisons(file.measure)
+    seeds = _seeds_to_train(stored, request)
+    if not seeds.count:
+        write_comparison(folder, file, comparisons)
+        Terminal().line(f"all arms have {request.seeds} seeds: there is nothing to train")
+        return conclude(folder)
+    with advice_on_stderr("compare"):
+        runs, more = _prepare(folder, stored, seeds)
+    freeze_imports()
+    part = folder / seeds.folder_name
+    _begin(part, runs)
+    # Named before they train, so that nobody compares without them what is half trained.
+    write_comparison(folder, file.with_runs(more), comparisons)
+    return train_and_compare(runs, part)
+
+
+def _file_of_runs(folder: Path) -> ComparisonFile:
+    """The compare.json that runs get which were not trained to be compared."""
+    stored = of_runs(runs_in(folder))
+    runs = {
+        arm: {data: [_name_below(folder, run) for run in runs] for data, runs in each.items()}
+        for arm, each in stored.runs.items()
+    }
+    return ComparisonFile(
+        shell_line(["nnlab", "compare", str(folder)]), "auto", stored.data, stored.words, runs
+    )
+
+
+def _name_below(folder: Path, run: StoredRun) -> str:
+    return ITSELF if run.path == folder else run.path.relative_to(folder).as_posix()
+
+
+def _seeds_to_train(stored: StoredComparison, request: FoldersRequest) -> MoreSeeds:
+    """Those after all that there are. Raises `UserError`."""
+    of_arms = [
+        {row["seed"] for run in runs for row in run.rows}
+        for each in stored.runs.values()
+        for runs in each.values()
+    ]
+    first, most = 1 + max(max(seeds) for seeds in of_arms), max(map(len, of_arms))
+    count = request.more_seeds if request.seeds is None else request.seeds - most
+    if count < 0:
+        raise UserError(
+            f"seeds={request.seeds}: there are {most} already; seeds=+{request.seeds} trains as many more"
+        )
+    return MoreSeeds(first, count)
+
+
+def _prepare(
+    folder: Path, stored: StoredComparison, seeds: MoreSeeds
+) -> tuple[list[PreparedRun], dict[str, dict[str, str]]]:
+    """A run of each arm on each data set, and the names of their folders. Raises `UserError`."""
+    cache, prepared, names = DataCache(), [], {}
+    for arm, each in stored.runs.items():
+        for data, runs in each.items():
+            trained = runs[0]
+            settings = trained.settings | {"seed": seeds.first, "seeds": seeds.count}
+            fit = prepare(settings, cache)
+            _refuse_changed_data(trained, fit)
+            name = f"{seeds.folder_name}/{trained.path.name if trained.path != folder else 0}"
+            names.setdefault(arm, {})[data] = name
+            words = {"seed": f"seed={seeds.first}", "seeds": f"seeds={seeds.count}"}
+            command = _with_words(trained.command, words)
+            run_name = arm if len(stored.data) == 1 else f"{arm} {data}"
+            prepared.append(
+                PreparedRun(run_name, fit, folder / name, settings, command, folder / seeds.folder_name)
+            )
+    return prepared, names
+
+
+def _refuse_changed_data(trained: StoredRun, fit: Fit) -> None:
+    """Raise `UserError` unless the data are those that the stored run trained on."""
+    (e,) = fit.experiments
+    stored, now = trained.summary.get("fingerprints"), fingerprints(e, fit.cache)
+    spec = fit.datasets[e.data].spec
+    is_same = stored == now if isinstance(stored, dict) else trained.spec in (None, spec)
+    if not is_same:
+        raise UserError(
+            f"the data are not those that the run in '{trained.path}' was trained on: the same file is "
+            f"needed, and the same working directory if its path is relative"
+        )
+
+
+def _begin(part: Path, runs: list[PreparedRun]) -> None:
+    """Make the folders of the runs. Raises `UserError` if somebody has made that of all."""
+    try:
+        part.mkdir()
+    except FileExistsError:
+        raise UserError(
+            f"'{part}' is there already, and compare.json does not name it: remove or rename it"
+        ) from None
+    try:
+        for run in runs:
+            run.folder.mkdir()
+            write_start_files(run.folder, recorded_settings(run.settings), run.command)
+        write_run_names(part, [run.folder for run in runs])
+    except OSError:
+        remove_unstarted(part)
+        raise
+
+
+def _with_words(command: str, words: dict[str, str]) -> str:
+    """The line that trains a run, with these words in place of others with the same keys."""
+    try:
+        before = shlex.split(command)
+    except ValueError:  # somebody has edited it
+        before = ["nnlab", "train"]
+    overrides = by_key(word for word in before[2:] if "=" in word) | words
+    flags = [word for word in before[2:] if "=" not in word]
+    return shell_line([*before[:2], *flags, *overrides.values()])

@@ -1,0 +1,151 @@
+"""The words of `nnlab compare optimizer=sgd,adam ...`: the runs of its arms, which are to be trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hydra.core.override_parser.types import Override
+
+from nnlab.commands import config_checks, hydra_overrides
+from nnlab.commands.command_keys import keys_of
+from nnlab.commands.command_line import CommandLine, key_of
+from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
+from nnlab.commands.multirun import combinations_of
+from nnlab.commands.word_lists import compose_runs
+from nnlab.errors import UserError
+from nnlab.records.text import shell_line, shell_word
+
+SEED_KEYS = ("seed", "seeds")
+SPLIT_GROUP, DATA_GROUP = "split", "data"
+
+
+@dataclass(frozen=True)
+class ComparePlan:
+    """A comparison as its command line and the configuration files define it."""
+
+    whole: ComposedRun  # the comparison itself: its folder and its command
+    runs: list[ComposedRun]  # of each arm on each data set
+    varied: list[tuple[str, ...]]  # of each run the words that not all runs have
+
+    @property
+    def measure(self):
+        return self.whole.settings["measure"]
+
+
+def read(line: CommandLine) -> ComparePlan:
+    """The comparison that the command line defines. Raises `UserError`."""
+    _refuse_flags(line)
+    own_keys = keys_of("compare")
+    whole = _whole(line)
+    words = [word for word in line.overrides if key_of(word) not in own_keys and not _names_folder(word)]
+    train = replace(line, command="train", multirun=True, overrides=tuple(words))
+    with open_composer(train) as composer:
+        combinations = combinations_of(train, composer)
+        varied = _varied_words(combinations)
+        _refuse_arms(words, varied)
+        usual_seeds = whole.settings["seeds"]
+        lists = [_with_seeds(composer.read(each), usual_seeds, composer) for each in combinations]
+        runs = compose_runs(train, lists, composer)
+    return ComparePlan(whole, runs, varied)
+
+
+def drop_arms(line: CommandLine) -> CommandLine:
+    """The line without what has several values, for --cfg and --help."""
+    with open_composer(line) as composer:
+        overrides = composer.read(line.overrides, allow_several=True)
+    return line.with_overrides(o.input_line for o in overrides if not o.is_sweep_override())
+
+
+def _refuse_flags(line: CommandLine) -> None:
+    if line.config_name is not None:
+        raise UserError(
+            "-cn: nnlab compare has its own configuration, since its arms are those of nnlab train"
+        )
+    if line.multirun:
+        raise UserError("-m: nnlab compare trains every combination by itself; leave -m out")
+    for word in line.overrides:
+        key, value = key_of(word), word.partition("=")[2]
+        if key == "seeds" and value.startswith("+"):
+            raise UserError(
+                f"{word}: more seeds are for a comparison that there is, nnlab compare FOLDER {word}; of a "
+                f"new one, write seeds={value.lstrip('+') or 10}"
+            )
+
+
+def _names_folder(word: str) -> bool:
+    return key_of(word) == "hydra.run.dir"
+
+
+def _whole(line: CommandLine) -> ComposedRun:
+    """The comparison itself: its settings are those that all arms have in common."""
+    with open_composer(line) as composer:
+        overrides = composer.read(line.overrides, allow_several=True)
+        hydra_overrides.refuse_multirun_folders(overrides, "the folder of a comparison is hydra.run.dir")
+        several = {o.key_or_group for o in overrides if o.is_sweep_override()}
+        for override in overrides:
+            if override.is_sweep_override() and override.key_or_group in keys_of("compare"):
+                key = override.key_or_group
+                raise UserError(f"{override.input_line}: {key} is the comparison's own and takes one value")
+        shared = [
+            o for o in overrides if not o.is_sweep_override() and o.key_or_group.split(".")[0] not in several
+        ]
+        config = composer.compose(shared)
+        set_hydra_job(config, None)
+        config_checks.check_composed(config, composer.options)
+        if line.config_dir is not None:
+            config_checks.check_output_locations(config, {o.key_or_group for o in overrides})
+        run = make_run(config, shared, line.prefix())
+    own = keys_of("compare")
+    naming = [word for word in line.overrides if key_of(word) not in own and not _names_folder(word)]
+    return replace(run, overrides=naming, command=shell_line([*line.prefix(), *line.overrides]))
+
+
+def _varied_words(combinations: list[list[str]]) -> list[tuple[str, ...]]:
+    """Of each run the words that not all runs have."""
+    common = set.intersection(*map(set, combinations))
+    return [tuple(word for word in words if word not in common) for words in combinations]
+
+
+def _refuse_arms(words: list[str], varied: list[tuple[str, ...]]) -> None:
+    """Raise `UserError` where there is nothing to compare, or what varies is not what arms may differ in."""
+    values: dict[str, dict[str, None]] = {}  # key -> its words, each once
+    for word in (word for each in varied for word in each):
+        values.setdefault(key_of(word), {})[word] = None
+    typed = {key_of(word): word for word in words}
+    for key, each in values.items():
+        word = typed.get(key, ", ".join(each))
+        if key == "seed":
+            raise UserError(
+                f"{word}: seeds are not arms, but what arms are compared over; write seeds={len(each)}"
+            )
+        if key == "seeds":
+            raise UserError(f"{word}: arms are compared seed by seed, so all have as many; write seeds=10")
+        if key.partition(".")[0] == SPLIT_GROUP:
+            remedy = (
+                "split.repeats=10 compares them on 10 splits" if key == "split.seed" else "write one value"
+            )
+            raise UserError(f"{word}: arms are compared on the same splits; {remedy}")
+    if len(varied) == 1:
+        raise UserError(_how_to_write_two(words))
+    if len({*varied}) < len(varied):
+        twice = next(each for each in varied if varied.count(each) > 1)
+        repeated = " ".join(twice) or next((word for word in words if "," in word), "")
+        raise UserError(f"{repeated}: two arms are the same: give each value once")
+
+
+def _how_to_write_two(words: list[str]) -> str:
+    example = "optimizer=sgd,adam"
+    keys = [word for word in words if key_of(word) not in (*SEED_KEYS, SPLIT_GROUP, DATA_GROUP, "epochs")]
+    if not keys:
+        return f"one arm is no comparison: give a key several values, such as nnlab compare {example}"
+    key, _, value = keys[0].lstrip("+").partition("=")
+    second = {"optimizer": "sgd" if value != "sgd" else "adam"}.get(key, "ANOTHER")
+    two = shell_word(f"{key}={value},{second}")
+    return f"{' '.join(words)} is one arm, and a comparison takes two or more: write {two}"
+
+
+def _with_seeds(overrides: list[Override], usual: int, composer: Composer) -> list[Override]:
+    """The overrides with the usual number of seeds, if neither they nor an experiment's file say how many."""
+    if any(o.key_or_group == "seeds" for o in overrides) or composer.compose_groups_of(overrides).seeds != 1:
+        return overrides
+    return [*overrides, *composer.read([f"seeds={usual}"])]

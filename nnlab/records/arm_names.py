@@ -1,0 +1,54 @@
+"""Names of the arms of stored runs: the settings in which they differ, as words of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nnlab.errors import shortened
+from nnlab.records.files import RECORDING_KEYS
+from nnlab.records.hparams import flatten
+
+# Settings that change no result, and those of the units over which arms are compared.
+UNCOMPARED_KEYS = (*RECORDING_KEYS, "seed", "seeds", "threads", "histograms", "record", "metrics")
+Flat = dict[str, object]  # dotted key -> value
+
+
+def compared_settings(settings: Mapping) -> Flat:
+    """The settings of a run in which arms may differ."""
+    return {
+        key: value for key, value in flatten(dict(settings)) if key.partition(".")[0] not in UNCOMPARED_KEYS
+    }
+
+
+def arm_words(arms: Sequence[Flat]) -> list[tuple[str, ...]]:
+    """Of each arm the words that tell it from the others: `optimizer=adam`, with as few keys as it takes."""
+    differing = differing_keys(arms)
+    chosen = {key.removesuffix(".name") for key in differing if key.endswith(".name")}
+    of_choices = [key for key in differing if key.rpartition(".")[0] in chosen and not key.endswith(".name")]
+    keys = [key for key in differing if key not in of_choices]
+    words = [_words(flat, keys) for flat in arms]
+    while of_choices and len({*words}) < len(words):
+        keys.append(of_choices.pop(0))
+        words = [_words(flat, keys) for flat in arms]
+    return [each or (f"without {keys[0]}",) for each in words] if keys else words
+
+
+def differing_keys(arms: Iterable[Flat]) -> list[str]:
+    """The keys of which not all have the same value, those with a choice's name first."""
+    arms = [*arms]
+    keys = dict.fromkeys(key for flat in arms for key in flat)
+    # By text, since 1 and True are equal.
+    return [key for key in keys if len({repr(flat.get(key, "")) for flat in arms}) > 1]
+
+
+def _words(flat: Flat, keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{key.removesuffix('.name')}={_text(flat[key])}" for key in keys if key in flat)
+
+
+def _text(value: object) -> str:
+    """A value as the command line writes it."""
+    if isinstance(value, bool) or value is None:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    return shortened(str(value))

@@ -1,0 +1,45 @@
+"""By what arms are compared: a number of each row, in its test report or recorded at its best epoch."""
+
+from __future__ import annotations
+
+from nnlab.errors import UserError
+from nnlab.metrics import METRICS, larger_is_better
+
+ALWAYS = ("loss", "error")  # what beside the table of metrics is measured on a set of examples
+MEASURES = (
+    "auto",
+    *(f"test_{name}" for name in (*ALWAYS, *METRICS)),
+    *(f"val_{name}" for name in (*ALWAYS, *METRICS)),
+    "train_loss",
+    "train_error",
+)
+
+
+def usual_measure(task: str, is_tested: bool, validates: bool) -> str:
+    """What `auto` stands for: the error on the examples that decided least."""
+    if is_tested:
+        return "test_rmse" if task == "regression" else "test_error"
+    return "val_error" if validates else "train_error"
+
+
+def is_larger_better(measure: str) -> bool:
+    """Whether more of it is better, as of an accuracy."""
+    return larger_is_better(measure.removeprefix("test_"))
+
+
+def is_loss(measure: str) -> bool:
+    """Whether it is a loss as it was trained, of which there are several kinds."""
+    return measure in ("test_loss", "val_loss", "train_loss")
+
+
+def refuse_unmeasured(measure: str, measured: list[str], data: str) -> None:
+    """Raise `UserError` unless it is `measured` in the rows of all arms on these data."""
+    if measure in measured:
+        return
+    name = measure.removeprefix("val_")
+    has_remedy = measure.startswith("val_") and "val_loss" in measured and name in METRICS
+    remedy = f" (training with metrics=[{name}] measures it after every epoch)" * has_remedy
+    raise UserError(
+        f"measure = '{measure}' is not measured in all rows on {data}{remedy}; measured are "
+        f"{', '.join(measured)}"
+    )
