@@ -50,7 +50,7 @@ _HOMES = {
     "nnlab.models": ("CNN", "MLP", "GraphModel", "Linear", "Logistic", "Model", "Tabular"),
     "nnlab.initializers": (
         "Auto", "ConstantInit", "FanInUniform", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform",
-        "Init", "LeCunNormal", "Normal", "Orthogonal", "Uniform", "Zeros",
+        "Init", "LeCunNormal", "Normal", "Orthogonal", "Sparse", "Uniform", "Zeros",
     ),
     "nnlab.regularizers": ("Regularizer",),
     "nnlab.optimizers": _listed("base.py", "descent.py", "momentum.py", "adaptive.py", "adam.py"),

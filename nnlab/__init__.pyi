@@ -63,6 +63,7 @@ from nnlab.initializers import (
     LeCunNormal as LeCunNormal,
     Normal as Normal,
     Orthogonal as Orthogonal,
+    Sparse as Sparse,
     Uniform as Uniform,
     Zeros as Zeros,
 )

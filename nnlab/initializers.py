@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.autodiff.activations import activation_class
 from nnlab.hyperparameters import Component, column
 
@@ -79,6 +80,28 @@ class Uniform(Init):
 
     def draw(self, random, shape, fan_in, fan_out, activation):
         return random.uniform(-self.bound, self.bound, shape)
+
+
+@dataclass(frozen=True)
+class Sparse(Init):
+    """`connections` weights of each unit W ~ N(0, std^2), at inputs drawn without replacement; the others 0.
+
+    So a unit's input is as large however many units feed it, and units differ. Martens 2010; Sutskever et al.
+    2013 take it for sigmoids, and for tanh std = 0.25 with bias = 0.5. A unit with fewer inputs has them all;
+    those of a kernel are its elements.
+    """
+
+    name: ClassVar[str] = "sparse"
+    connections: int = column(15, low=1, high=LARGEST_COUNT)
+    std: float = column(1.0, above=0)
+
+    def draw(self, random, shape, fan_in, fan_out, activation):
+        units, inputs = shape[0], int(np.prod(shape[1:]))
+        count = min(self.connections, inputs)
+        chosen = np.sort(random.random((units, inputs)).argsort(axis=1)[:, :count])
+        weights = np.zeros((units, inputs))
+        np.put_along_axis(weights, chosen, self.std * random.standard_normal((units, count)), axis=1)
+        return weights.reshape(shape)
 
 
 # ---- scaled by fan-in and fan-out, so that the variance of the activations is kept from layer to layer
@@ -184,4 +207,5 @@ class Auto(Init):
 
 
 _FAN_SCALED = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, FanInUniform, Orthogonal)
-INITIALIZERS = {init.name: init for init in (Auto, Zeros, ConstantInit, Normal, Uniform, *_FAN_SCALED)}
+_CHOSEN_SCALE = (Zeros, ConstantInit, Normal, Uniform, Sparse)
+INITIALIZERS = {init.name: init for init in (Auto, *_CHOSEN_SCALE, *_FAN_SCALED)}

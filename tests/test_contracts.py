@@ -307,6 +307,7 @@ MOMENTS = {
     "constant": lambda *layer: (0, 0),
     "normal": lambda *layer: (0, 0.01),
     "uniform": lambda *layer: (0, 0.05 / 3**0.5),
+    "sparse": lambda *layer: (0, min(15 / layer[0], 1) ** 0.5),
     "glorot_uniform": glorot,
     "glorot_normal": glorot,
     "he_uniform": he,

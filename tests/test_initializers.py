@@ -26,6 +26,7 @@ from nnlab.initializers import (
     LeCunNormal,
     Normal,
     Orthogonal,
+    Sparse,
     Uniform,
     Zeros,
 )
@@ -94,7 +95,7 @@ INITS = {
         for name in ("tanh", "sigmoid", "softsign", "identity")
     },
 }  # fmt: skip
-SHAPED = {"zeros": Zeros(), "constant": ConstantInit(0.3), "orthogonal": Orthogonal()}
+SHAPED = {"zeros": Zeros(), "constant": ConstantInit(0.3), "orthogonal": Orthogonal(), "sparse": Sparse()}
 ALL = {name: (case.init, case.activation) for name, case in INITS.items()} | {
     name: (init, "tanh") for name, init in SHAPED.items()
 }
@@ -171,3 +172,22 @@ def test_orthogonal_is_uniform_as_that_of_torch(fan_out, fan_in):
         for j in range(fan_in):
             assert scipy.stats.kstest((actual[:, i, j] + 1) / 2, beta.cdf).pvalue > 1e-4
             assert scipy.stats.ks_2samp(actual[:, i, j], expected[:, i, j]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("shape", [(300, 40), (5, 15), (4, 3), (2, 1), (50, 3, 3, 3)])
+def test_each_unit_of_sparse_weights_has_its_connections(shape):
+    """As many as torch's sparse_ leaves to each column of its matrix, which has the units there."""
+    W = Sparse(std=0.5).weights(stream(0, "test"), shape, 0, 0, "sigmoid").reshape(shape[0], -1)
+    units, inputs = W.shape
+    theirs = nn_init.sparse_(torch.empty(inputs, units), max(0, inputs - 15) / inputs, std=0.5)
+    assert (W != 0).sum(1).tolist() == (theirs != 0).sum(0).tolist() == [min(15, inputs)] * units
+
+
+def test_connections_of_sparse_weights_are_uniform_and_normal():
+    W = Sparse(connections=3, std=0.5).weights(stream(0, "test"), (9000, 12), 12, 9000, "sigmoid")
+    chosen = W != 0
+    assert scipy.stats.kstest(W[chosen], scipy.stats.norm(0, 0.5).cdf).pvalue > 1e-3
+    # Of each input 1/4 of the units; of each pair of inputs 3 * 2 / (12 * 11).
+    assert scipy.stats.chisquare(chosen.sum(0)).pvalue > 1e-3
+    pairs = (chosen.T.astype(int) @ chosen)[np.triu_indices(12, 1)]
+    assert scipy.stats.chisquare(pairs).pvalue > 1e-3
