@@ -29,6 +29,7 @@ SHARED = {  # group -> key of its base -> what it means, whatever the choice
     "optimizer": {
         "clip_norm": "largest norm of the gradient; .inf: never clipped",
         "clip_value": "largest size of each component",
+        "bias_lr_factor": "times lr is the rate of biases; 2: biases learn twice as fast",
     },
     "init": {"bias": "value of every bias", "mean": "added to the weights"},
     "schedule": {"warmup": "epochs in which the rate rises from 0, linearly"},

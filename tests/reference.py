@@ -18,7 +18,7 @@ from nnlab.experiment import Row
 from nnlab.streams import stream, uniforms
 from nnlab.training.population import initial_theta
 
-OPTIMIZERS = {  # of an nnlab optimiser and parameters
+OPTIMIZERS = {  # of an nnlab optimiser and groups of parameters
     "sgd": lambda o, p: torch.optim.SGD(p, o.lr),
     "momentum": lambda o, p: torch.optim.SGD(p, o.lr, momentum=o.gamma),
     "rmsprop": lambda o, p: torch.optim.RMSprop(p, o.lr, alpha=o.gamma, eps=o.epsilon),
@@ -90,7 +90,8 @@ def train(row: Row) -> list[Epoch]:
         scaler = StandardScaler().fit(dataset.y[fold.train])
         t, loss, unit = torch.from_numpy(scaler.transform(dataset.y)), F.mse_loss, torch.tensor(scaler.scale_)
     net = Net(row, dataset.spec.inputs, dataset.spec.outputs)
-    optimizer = OPTIMIZERS[e.optimizer.name](e.optimizer, net.parameters())
+    weights, biases = ([getattr(layer, part) for layer in net.layers] for part in ("weight", "bias"))
+    optimizer = OPTIMIZERS[e.optimizer.name](e.optimizer, [{"params": weights}, {"params": biases}])
     snapshot, previous_metric, factor, epochs = None, math.inf, 1.0, []
     steps = -(-len(fold.train) // row.batch)
 
@@ -110,10 +111,14 @@ def train(row: Row) -> list[Epoch]:
             batch = order[step * row.batch : (step + 1) * row.batch]
             warm = e.schedule.warmup * steps  # in updates
             warmed = lr * min(1, ((epoch - 1) * steps + step + 1) / warm if warm else 1)
-            optimizer.param_groups[0]["lr"] = warmed
+            for group, factor_of_group in zip(
+                optimizer.param_groups, (1, e.optimizer.bias_lr_factor), strict=True
+            ):
+                group["lr"] = warmed * factor_of_group
             if e.optimizer.name == "momentum":
                 done, total = (epoch - 1) * steps + step, e.epochs * steps
-                optimizer.param_groups[0]["momentum"] = momentum(e.optimizer, done, total)
+                for group in optimizer.param_groups:
+                    group["momentum"] = momentum(e.optimizer, done, total)
             optimizer.zero_grad()
             z = net(x[batch], (epoch, step, steps))
             data_loss = loss(z, t[batch])

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import torch
 
+from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, column
 
 __all__ = ["Optimizer"]
@@ -29,6 +30,9 @@ class Optimizer(Component):
 
         g <- min(max(g, -clip_value), clip_value)      each component
         g <- g min(1, clip_norm / |g|)                 Pascanu, Mikolov and Bengio 2013
+
+    The rate of the biases is lr bias_lr_factor: twice lr in Krizhevsky et al. 2012 and Wan et al. 2013. Of
+    biases, and of all else that is never regularised, such as the scales of a normalisation.
     """
 
     group: ClassVar[str] = "optimizer"
@@ -38,12 +42,26 @@ class Optimizer(Component):
     _: KW_ONLY
     clip_norm: float = column(math.inf, above=0, infinite=True)
     clip_value: float = column(math.inf, above=0, infinite=True)
+    bias_lr_factor: float = column(1.0, low=0)
 
     def __init_subclass__(cls):
         """Whether it is elementwise is not inherited by a class with an `update` of its own."""
         super().__init_subclass__()
         if "update" in vars(cls) and "elementwise" not in vars(cls):
             cls.elementwise = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.elementwise and isinstance(self.bias_lr_factor, float) and self.bias_lr_factor != 1:
+            raise UserError(
+                f"optimizer.bias_lr_factor = {self.bias_lr_factor:g}: optimizer '{self.name}' makes its "
+                f"steps of all parameters together, not elementwise, so biases have no rate apart"
+            )
+
+    @property
+    def scales_biases(self) -> bool:
+        """Of a stack: whether the biases of any row have another rate than its weights."""
+        return bool((self.bias_lr_factor != 1).any())
 
     @property
     def decays(self) -> bool:

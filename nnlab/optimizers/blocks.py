@@ -26,15 +26,7 @@ def blocked_update(
     if not optimizer.elementwise or theta.device.type != "cpu" or size <= width:
         return lambda columns: optimizer.update(theta, g, slots, columns, scratch)
     slices = [slice(start, start + width) for start in range(0, size, width)]
-    blocks = [
-        (
-            theta[:, s],
-            g[:, s],
-            SimpleNamespace(**{name: matrix[:, s] for name, matrix in vars(slots).items()}),
-            scratch[:, s],
-        )
-        for s in slices
-    ]
+    blocks = [_block(theta, g, slots, scratch, s) for s in slices]
 
     def update(columns: SimpleNamespace) -> None:
         tasks = [
@@ -43,3 +35,17 @@ def blocked_update(
         run_all(tasks, threads)
 
     return update
+
+
+def parts_of_update(optimizer: Optimizer, weights_end: int, theta, g, slots, scratch) -> list[tuple]:
+    """What is updated by the same columns: all of these matrices (K, P); or first the weights, then the
+    biases, where those of any row have a rate of their own."""
+    if not optimizer.scales_biases:
+        return [(theta, g, slots, scratch)]
+    return [_block(theta, g, slots, scratch, s) for s in (slice(weights_end), slice(weights_end, None))]
+
+
+def _block(theta, g, slots, scratch, s: slice) -> tuple:
+    """These columns of the matrices."""
+    slots = SimpleNamespace(**{name: matrix[:, s] for name, matrix in vars(slots).items()})
+    return theta[:, s], g[:, s], slots, scratch[:, s]

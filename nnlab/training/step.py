@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from types import SimpleNamespace
 
 import torch
 
@@ -23,7 +22,7 @@ from nnlab.streams import uniforms
 from nnlab.training.activity_sum import ActivitySum
 from nnlab.training.further_curves import FurtherCurves
 from nnlab.training.population import Population
-from nnlab.training.tail import FusedTail, Tail
+from nnlab.training.tail import BIASES_PREFIX, FusedTail, Tail, columns_of_step
 
 
 class Step:
@@ -143,15 +142,16 @@ class Step:
 class Columns:
     """The columns of each step of a chunk, computed in float64 from the hyperparameters and cast once.
 
-    `steps[s]` has those of step s, (K, 1), by name; None for what no row uses. They are views of one table:
-    filling it for another chunk makes no tensors, and is one copy to a GPU. `recorded` has the values of the
-    last step by the names of their curves, (K,) each.
+    `steps[s]` has those of step s (`columns_of_step`); None for what no row uses. They are views of one
+    table: filling it for another chunk makes no tensors, and is one copy to a GPU. `recorded` has the values
+    of the last step by the names of their curves, (K,) each.
     """
 
     def __init__(self, population: Population, steps: int, steps_of_epoch: int):
         self.population, theta = population, population.state.theta
         self.steps_of_epoch = steps_of_epoch
         self.planned = torch.from_numpy(population.experiment.epochs)[:, None] * steps_of_epoch  # (K, 1)
+        self.scales_biases = population.experiment.optimizer.scales_biases
         columns = self._columns(population.experiment.optimizer.lr.expand(-1, ALIGNED_FLOATS), 0)
         self.names = [name for name, column in columns.items() if column is not None]
         # The columns of every step begin on an aligned address.
@@ -159,7 +159,7 @@ class Columns:
         self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
         self.device_table = self.table.to(theta.device)  # on a CPU the table itself
         unused = dict.fromkeys(columns.keys() - set(self.names))
-        self.steps = [SimpleNamespace(**unused, **views) for views in self._views(len(theta))]
+        self.steps = [columns_of_step(unused | views) for views in self._views(len(theta))]
 
     def fill(self, lr: torch.Tensor, count: int, epoch: int, first: int) -> None:
         """Compute the columns of `count` steps, from step `first` of the epoch on, at rates lr (K, S).
@@ -182,8 +182,12 @@ class Columns:
         went back have had fewer: t.)"""
         e, steps = self.population.experiment, torch.arange(lr.shape[1])
         t = self.population.state.t + 1 + steps  # (K, S)
-        factors = e.optimizer.factors_in_run(lr, t, self.planned - done - steps)
-        return factors | e.optimizer.limits() | e.regularizer.factors(lr)
+        left = self.planned - done - steps
+        columns = e.optimizer.factors_in_run(lr, t, left) | e.optimizer.limits() | e.regularizer.factors(lr)
+        if self.scales_biases:
+            of_biases = e.optimizer.factors_in_run(lr * e.optimizer.bias_lr_factor, t, left)
+            columns |= {f"{BIASES_PREFIX}{name}": column for name, column in of_biases.items()}
+        return columns
 
     def _views(self, rows: int) -> list[dict[str, torch.Tensor]]:
         """For each step, its columns (K, 1) by name, and all of them as one `table`."""

@@ -14,10 +14,20 @@ import torch
 
 from nnlab.autodiff.graph import Graph
 from nnlab.errors import advise
-from nnlab.optimizers.blocks import blocked_update
+from nnlab.optimizers.blocks import blocked_update, parts_of_update
 from nnlab.runtime import compiling
 from nnlab.runtime.layout import aligned
 from nnlab.training.population import Population
+
+BIASES_PREFIX = "biases/"  # of columns
+
+
+def columns_of_step(columns: dict) -> SimpleNamespace:
+    """The columns (K, 1) of a step as attributes; of those that an optimiser has for the biases alone, where
+    these have another rate, as attributes of `biases`."""
+    apart = {name for name in columns if name.startswith(BIASES_PREFIX)}
+    biases = SimpleNamespace(**{name.removeprefix(BIASES_PREFIX): columns[name] for name in apart})
+    return SimpleNamespace(**{n: c for n, c in columns.items() if n not in apart}, biases=biases)
 
 
 class Tail:
@@ -36,7 +46,12 @@ class Tail:
             m[:, : layout.weights_end] for m in (self.theta, grad, self.scratch)
         )
         self.layers = [leaf_slice.view_of_units(self.theta) for leaf_slice in layout.weights.values()]
-        self.update = blocked_update(self.optimizer, self.theta, grad, self.slots, self.scratch, threads)
+        self.updates = [
+            blocked_update(self.optimizer, *part_of_update, threads)
+            for part_of_update in parts_of_update(
+                self.optimizer, layout.weights_end, self.theta, grad, self.slots, self.scratch
+            )
+        ]
 
     def __call__(self, columns: SimpleNamespace, want_norm: bool) -> None:
         self.regularizer.add_gradient(self.weights, self.weights_grad, columns, self.weights_scratch)
@@ -44,7 +59,8 @@ class Tail:
             torch.linalg.vector_norm(self.grad, dim=1, out=self.grad_norm)
         self.optimizer.clip(self.grad, columns)
         self.optimizer.decay(self.weights, columns)
-        self.update(columns)
+        for update, own_columns in zip(self.updates, (columns, columns.biases), strict=False):
+            update(own_columns)
         self.regularizer.project(self.weights, self.layers, columns, self.weights_scratch)
 
 
@@ -103,10 +119,8 @@ class FusedTail:
         layers = layout.weights.values()
 
         def tail(theta, grad, table, *slot_tensors):
-            columns = SimpleNamespace(
-                **{name: table[i, :rows, None] for name, i in self.column_index.items()}
-            )
-            vars(columns).update(dict.fromkeys(unused))
+            used = {name: table[i, :rows, None] for name, i in self.column_index.items()}
+            columns = columns_of_step(used | dict.fromkeys(unused))
             grad, scratch = grad.clone(), torch.empty_like(grad)
             weights, weights_scratch = theta[:, :weights_end], scratch[:, :weights_end]
             e.regularizer.add_gradient(weights, grad[:, :weights_end], columns, weights_scratch)
@@ -114,7 +128,9 @@ class FusedTail:
             e.optimizer.clip(grad, columns)
             e.optimizer.decay(weights, columns)
             named_slots = SimpleNamespace(**dict(zip(slots, slot_tensors, strict=True)))
-            e.optimizer.update(theta, grad, named_slots, columns, scratch)
+            parts = parts_of_update(e.optimizer, weights_end, theta, grad, named_slots, scratch)
+            for part, own_columns in zip(parts, (columns, columns.biases), strict=False):
+                e.optimizer.update(*part[:3], own_columns, part[3])
             units = [leaf_slice.view_of_units(theta) for leaf_slice in layers]
             e.regularizer.project(weights, units, columns, weights_scratch)
             return norm
