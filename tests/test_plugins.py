@@ -77,6 +77,7 @@ def test_an_optimizer_by_name(install, tmp_path, capsys):
     assert main(["train", "optimizer=mine", "optimizer.clip_norm=2", "epochs=1"]) == 0
     (config,) = tmp_path.glob("outputs/train/*/config.yaml")
     expected = {"name": "mine", "lr": 0.25, "clip_norm": 2, "clip_value": float("inf"), "sizes": [3, 4]}
+    expected |= {"bias_lr_factor": 1.0}
     assert yaml.safe_load(config.read_text())["optimizer"] == expected
     capsys.readouterr()
     assert main(["train", "optimizer=mine", "--cfg", "job"]) == 0
@@ -200,7 +201,7 @@ def test_tab_and_help_know_an_installed_class_without_importing_it(install, caps
     module = install(SGD, ("optimizer", "mine", "Mine"), ("activation", "mine_too", "Other"))
     assert "optimizer=mine" in tab.completions("nnlab train optimizer=m")
     assert tab.completions("nnlab train model.activation=mi") == ["model.activation=mine_too"]
-    keys = ["clip_norm", "clip_value", "lr", "sizes"]
+    keys = ["bias_lr_factor", "clip_norm", "clip_value", "lr", "sizes"]
     assert tab.completions("nnlab train optimizer=mine optimizer.") == [f"optimizer.{key}=" for key in keys]
     assert module not in sys.modules
     assert main(["train", "optimizer=mine", "--help"]) == 0

@@ -16,7 +16,7 @@ import torch
 from nnlab.data.batches import Batches
 from nnlab.data.dataset import Data, Dataset
 from nnlab.data.gpu_batches import GpuBatches
-from nnlab.errors import Advice
+from nnlab.errors import Advice, UserError
 from nnlab.experiment import Experiment
 from nnlab.hyperparameters import kind, static
 from nnlab.models import MLP
@@ -187,8 +187,21 @@ def experiments(**parts) -> list[Experiment]:
 def varied(part) -> list:
     """`part` and variations of it whose columns and controls differ, within their allowed ranges."""
     tunable_fields = [f for f in fields(part) if kind(f) in ("column", "control")]
-    rows = [{f.name: _vary(f, getattr(part, f.name), k) for f in tunable_fields} for k in range(STACK_ROWS)]
-    return [replace(part, **row) for row in rows]
+    rows = []
+    for k in range(STACK_ROWS):
+        row = part
+        for f in tunable_fields:
+            row = _with(row, f.name, _vary(f, getattr(part, f.name), k))
+        rows.append(row)
+    return rows
+
+
+def _with(part, name: str, value):
+    """`part` with another value of a field, or as it is where it refuses that."""
+    try:
+        return replace(part, **{name: value})
+    except UserError:
+        return part
 
 
 def _vary(f, value, k: int):

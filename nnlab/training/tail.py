@@ -23,11 +23,12 @@ BIASES_PREFIX = "biases/"  # of columns
 
 
 def columns_of_step(columns: dict) -> SimpleNamespace:
-    """The columns (K, 1) of a step as attributes; of those that an optimiser has for the biases alone, where
-    these have another rate, as attributes of `biases`."""
-    apart = {name for name in columns if name.startswith(BIASES_PREFIX)}
+    """The columns (K, 1) of a step as attributes; those of the biases, where these have a rate of their own,
+    as attributes of `biases`, which is None where not."""
+    apart = [name for name in columns if name.startswith(BIASES_PREFIX)]
     biases = SimpleNamespace(**{name.removeprefix(BIASES_PREFIX): columns[name] for name in apart})
-    return SimpleNamespace(**{n: c for n, c in columns.items() if n not in apart}, biases=biases)
+    named = {name: column for name, column in columns.items() if name not in apart}
+    return SimpleNamespace(**named, biases=biases if apart else None)
 
 
 class Tail:
