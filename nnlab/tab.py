@@ -29,8 +29,10 @@ LONG_OPTIONS = {
     "-i": "--info",
 }
 OPTIONS_OF_FOLDER_COMMANDS = {"board": ("--help", "--port", "--newest"), "report": ("--help",)}
+KEYS_BESIDE_FOLDERS = ("measure", "seeds")  # of nnlab compare
 # Keys that take one value, even where commas would begin a search.
 SINGLE_VALUE_KEYS = {
+    "measure",
     "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner", "space",
     "picture", "predictions", "show", "caption", "table", "version", "cells",
 }  # fmt: skip
@@ -53,6 +55,8 @@ def completions(line: str) -> list[str]:
         complete = _complete_data
     if command == "reproduce":
         complete = _complete_reproduce
+    if command == "compare":
+        complete = _complete_compare
     return sorted(
         set(complete(command, words, word)), key=lambda completion: (completion.endswith("/"), completion)
     )
@@ -92,7 +96,7 @@ def split(line: str) -> list[str]:
 def _complete_command(command: str, words: list[str], word: str) -> Iterable[str]:
     """Options, groups, keys or values, whatever may come next."""
     options = dict(OPTION_VALUES)
-    if command == "sweep":
+    if command in ("sweep", "compare"):
         del options["--multirun"], options["--config-name"]
     given, overrides, open_option = _options(words, options)
     if open_option:
@@ -170,6 +174,18 @@ def _complete_data(command: str, words: list[str], word: str) -> Iterable[str]:
         candidates = _keys(catalogue, key, [with_data_key(one) for one in (*files, *overrides)], "")
     shown = candidates if word.startswith("data.") else [one.removeprefix("data.") for one in candidates]
     return shown if files or equals else [*data_files(Catalogue(command), word), *shown]
+
+
+def _complete_compare(command: str, words: list[str], word: str) -> Iterable[str]:
+    """After `nnlab compare`: what makes arms; or folders of runs, and what may stand beside them."""
+    candidates = [*_complete_command(command, words, word)]
+    _, overrides, open_option = _options(words, OPTION_VALUES)
+    if open_option:
+        return candidates
+    if any("=" not in one or "/" in one.partition("=")[0] for one in overrides):
+        candidates = [one for one in candidates if one.partition("=")[0] in KEYS_BESIDE_FOLDERS]
+    is_folder = not word.startswith(("-", "+")) and "=" not in word.partition("/")[0]
+    return [*candidates, *folders(word)] if is_folder else candidates
 
 
 def _complete_reproduce(command: str, words: list[str], word: str) -> Iterable[str]:

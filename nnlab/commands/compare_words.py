@@ -13,10 +13,12 @@ from nnlab.commands.composing import ComposedRun, Composer, make_run, open_compo
 from nnlab.commands.multirun import combinations_of
 from nnlab.commands.word_lists import compose_runs
 from nnlab.errors import UserError
+from nnlab.records.measures import refuse_many_arms
 from nnlab.records.text import shell_line, shell_word
 
 SEED_KEYS = ("seed", "seeds")
 SPLIT_GROUP, DATA_GROUP = "split", "data"
+DATA_KEYS = ("data", "data.path")  # whose values are data sets
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _refuse_arms(words: list[str], varied: list[tuple[str, ...]]) -> None:
                 "split.repeats=10 compares them on 10 splits" if key == "split.seed" else "write one value"
             )
             raise UserError(f"{word}: arms are compared on the same splits; {remedy}")
+    refuse_many_arms(len({tuple(w for w in each if key_of(w) not in DATA_KEYS) for each in varied}))
     if len(varied) == 1:
         raise UserError(_how_to_write_two(words))
     if len({*varied}) < len(varied):

@@ -5,14 +5,28 @@ from __future__ import annotations
 from nnlab.errors import UserError
 from nnlab.metrics import METRICS, larger_is_better
 
+MOST_ARMS = 100
 ALWAYS = ("loss", "error")  # what beside the table of metrics is measured on a set of examples
+# Those that say most come first: of many arms only some are compared by.
 MEASURES = (
-    "auto",
-    *(f"test_{name}" for name in (*ALWAYS, *METRICS)),
-    *(f"val_{name}" for name in (*ALWAYS, *METRICS)),
-    "train_loss",
-    "train_error",
-)
+    "auto", "test_error", "test_loss", "val_loss", "val_error", "train_loss", "train_error",
+    *(f"test_{name}" for name in METRICS),
+    *(f"val_{name}" for name in METRICS),
+)  # fmt: skip
+
+
+def pair_count(arms: int) -> int:
+    """How many pairs there are."""
+    return arms * (arms - 1) // 2
+
+
+def refuse_many_arms(arms: int) -> None:
+    """Raise `UserError` for more than anybody compares in pairs."""
+    if arms > MOST_ARMS:
+        raise UserError(
+            f"{arms:,} arms are {pair_count(arms):,} pairs, some of which look good by chance; allowed "
+            f"are {MOST_ARMS} arms: nnlab sweep searches among more, and nnlab train -m ranks them"
+        )
 
 
 def usual_measure(task: str, is_tested: bool, validates: bool) -> str:

@@ -22,7 +22,7 @@ from nnlab.records.comparison_file import (
     is_comparison,
     read_comparison,
 )
-from nnlab.records.measures import is_loss, refuse_unmeasured, usual_measure
+from nnlab.records.measures import is_loss, pair_count, refuse_many_arms, refuse_unmeasured, usual_measure
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.run_summaries import kind_of_loss, task_name
 from nnlab.records.same_examples import DATA_PREFIX, by_examples, refuse_other_examples
@@ -31,6 +31,7 @@ from nnlab.records.text import shell_word
 from nnlab.statistics.comparison import compare_arms
 
 NAMES_LISTED = 3
+MOST_PAIRS = 1000  # of all quantities together: some seconds
 ONE_ARM = "one arm"  # the name of what has none to be told from
 
 
@@ -55,7 +56,7 @@ class StoredComparison:
         return usual_measure(self.task(data), is_tested, "val_error" in available)
 
     def comparisons(self, asked: str) -> Comparisons:
-        """By everything that all arms were measured by; `asked` first. Raises `UserError`."""
+        """By all that was measured, of many arms by some of it; `asked` comes first. Raises `UserError`."""
         return {data: self._compare(data, self.measure(data, asked)) for data in self.data}
 
     def _compare(self, data: str, measure: str) -> dict:
@@ -68,7 +69,8 @@ class StoredComparison:
                 f"measure = '{measure}': the losses of these arms are of different kinds; test_error and "
                 f"val_error are the same for all"
             )
-        names = [measure, *(n for n in available if n != measure and not (len(kinds) > 1 and is_loss(n)))]
+        others = [n for n in available if n != measure and not (len(kinds) > 1 and is_loss(n))]
+        names = [measure, *others[: MOST_PAIRS // max(1, pair_count(len(rows))) - 1]]
         intervals = next(iter(self.runs.values()))[data][0].summary.get("intervals")
         return {name: compare_arms(scores(rows, name, intervals)) for name in names}
 
@@ -111,6 +113,7 @@ def of_file(folder: Path, file: ComparisonFile) -> StoredComparison:
         arm: {data: [_run_below(folder, name) for name in each[data]] for data in file.data}
         for arm, each in file.runs.items()
     }
+    refuse_many_arms(len(runs))
     for data in file.data:
         of_data = [run for each in runs.values() for run in each[data]]
         _refuse_unfinished(of_data)
@@ -134,6 +137,7 @@ def of_runs(runs: Sequence[StoredRun]) -> StoredComparison:
     _refuse_unfinished(runs)
     by_data = by_examples(runs)
     arms = _by_arm(runs, ignoring_data=len(by_data) > 1)
+    refuse_many_arms(len(arms))
     each_words = arm_words([settings for settings, _ in arms])
     words = {" ".join(each) or ONE_ARM: each for each in each_words}
     of_arm = {
