@@ -15,6 +15,7 @@ from nnlab.autodiff.activations import OUTPUTS, Identity
 from nnlab.autodiff.activity_penalty import hidden_activations, with_activity_penalty
 from nnlab.autodiff.augmentation import Augmentation
 from nnlab.autodiff.dropout import Dropout
+from nnlab.autodiff.gaussian_inference import with_gaussian_inference
 from nnlab.autodiff.graph import Graph
 from nnlab.autodiff.input_augmentation import augmentation_boxes
 from nnlab.data.extremes import refuse_extremes
@@ -290,7 +291,18 @@ class Experiment(Component):
         boxes = augmentation_boxes(names, graph, spec.shape, spec.layout.numbers)
         self._refuse_augmentations(boxes, spec)
         self.refuse_strengths(spec)
-        return graph.behind(boxes) if boxes else graph
+        graph = graph.behind(boxes) if boxes else graph
+        self.inference_graph(graph)  # which refuses what it cannot be
+        return graph
+
+    def inference_graph(self, graph: Graph) -> Graph:
+        """The network as it is tested and predicts, of the one that is trained."""
+        return with_gaussian_inference(graph) if self.averages_masks else graph
+
+    @property
+    def averages_masks(self) -> bool:
+        """Whether the trained network averages over the masks of DropConnect."""
+        return self.regularizer.dropconnect_inference == "gaussian"
 
     def advise(self, spec: DataSpec) -> None:
         """Warn of settings that are allowed, and change nothing or end before their time."""

@@ -38,6 +38,9 @@ class Regularizer(Component):
     dropout          the probability with which a hidden unit is dropped (`autodiff.dropout`)
     input_dropout    the same for inputs
     dropconnect      the same for a weight of a hidden layer, one mask for each batch
+    dropconnect_inference  how a network with dropconnect is tested, and predicts. mean: with all weights;
+                     gaussian: each activation is averaged over the masks (`autodiff.gaussian_inference`;
+                     Wan et al. 2013). Validation after each epoch is by the mean
     shift            augmentation in training: each image is moved by up to so many points along each axis,
                      whole numbers, each as likely; the edge is repeated (`autodiff.augmentation`)
     flip             the probability with which an image is mirrored, left for right
@@ -61,6 +64,7 @@ class Regularizer(Component):
     dropout: float = column(0.0, low=0, below=1)
     input_dropout: float = column(0.0, low=0, below=1)
     dropconnect: float = column(0.0, low=0, below=1)
+    dropconnect_inference: str = static("mean", choices=("mean", "gaussian"))
     shift: int = column(0, low=0, high=LARGEST_SHIFT)
     flip: float = column(0.0, low=0, high=1)
     cutout: int = column(0, low=0, high=LARGEST_SHIFT)

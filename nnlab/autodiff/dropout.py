@@ -28,16 +28,16 @@ class Dropout(Box):
     stream: str = static("")
 
     def is_identity(self, site):
-        return not (site.training and bool((self._rates(site) > 0).any()))
+        return not (site.training and bool((self.rates(site) > 0).any()))
 
-    def _rates(self, site):
+    def rates(self, site):
         """p of each row (K, 1), float64."""
         if isinstance(self.rate, str):
             return site.columns[self.rate]
         return torch.full((site.rows, 1), self.rate, dtype=torch.float64)
 
     def settle(self, ctx, shape):
-        p = self._rates(ctx.site).unflatten(1, (1,) * len(ctx.shape))
+        p = self.rates(ctx.site).unflatten(1, (1,) * len(ctx.shape))
         ctx.p, ctx.scale = p.to(ctx.y), (1 / (1 - p)).to(ctx.y)
         ctx.noise_shape, ctx.mask = ctx.shape, ctx.zeros()
 
@@ -54,7 +54,7 @@ class Dropout(Box):
         return (graph.apply(replace(self, stream=node.stream), dy),)
 
     def reference(self, ctx, x):
-        p = self._rates(ctx.site).unflatten(1, (1,) * len(ctx.shape)).to(x)
+        p = self.rates(ctx.site).unflatten(1, (1,) * len(ctx.shape)).to(x)
         return torch.where(ctx.uniforms < p, torch.zeros_like(x), x / (1 - p))
 
     def onnx(self, op, x):

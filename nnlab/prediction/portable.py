@@ -47,6 +47,11 @@ class PortableModel:
 
     def refuse_missing_rules(self) -> None:
         """Raise `UserError` for a box or a loss that does not say what it is in operators."""
+        if self.model.experiment.averages_masks:
+            raise UserError(
+                "a run with regularizer.dropconnect_inference = 'gaussian' averages over masks, which is not "
+                "exported; allowed: a run with dropconnect_inference=mean"
+            )
         for box in {type(node.box): node.box for node in self.graph.nodes if node.box is not None}.values():
             if not _has_rule(type(box), ("fprop",)):
                 raise UserError(_no_rule(f"the box '{box.name}'", type(box)))

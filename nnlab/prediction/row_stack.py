@@ -39,7 +39,8 @@ class RowStack:
         site = Site(
             len(rows), self.batch, False, weights.theta, rates, threads, e.precision, overwrites=True
         )  # fmt: skip
-        self.network = graph.bind(weights.theta, weights.theta, site, weights.buffers)
+        inference_graph = e.inference_graph(graph)
+        self.network = inference_graph.bind(weights.theta, weights.theta, site, weights.buffers)
         self.temperature = temperatures([row.calibration for row in rows])
 
     def outputs(self, x: np.ndarray, calibrated: bool = True) -> Iterator[tuple[slice, torch.Tensor]]:

@@ -37,7 +37,8 @@ def results(
     calibrations: list[Calibration] = [row.calibration for row in population.rows]  # a refit's are given
     tests = []
     if keeps_weights and (any(to_test) or any(map(is_calibrated, population.rows))):
-        evaluator = Evaluator(graph, population, best_weights, examples, threads)
+        inference_graph = population.experiment.inference_graph(graph)
+        evaluator = Evaluator(inference_graph, population, best_weights, examples, threads)
         if not population.rows[0].refit:
             calibrations = evaluator.calibrations()
         tests = evaluator.test(calibrations) if any(to_test) else []
@@ -87,5 +88,6 @@ def test_row(row: Row, result: Result, examples: Examples, threads: int) -> Test
     population = Population.create([row], graph, examples.template)
     for name, view in leaf_views(graph, population.state).items():
         view[0] = torch.from_numpy(result.weights[name]).to(view)
-    evaluator = Evaluator(graph, population, population.state, examples, threads)
+    inference_graph = row.experiment.inference_graph(graph)
+    evaluator = Evaluator(inference_graph, population, population.state, examples, threads)
     return evaluator.test([result.calibration])[0]
