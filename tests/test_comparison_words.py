@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from compared_arms import a_pair, compared, random_comparison, random_values
 
-from nnlab.records.arms_table import arms_table, letter_ranges, shown_names
+from nnlab.records.arms_table import arms_table, further_quantities, letter_ranges, shown_names
 from nnlab.records.compared_quantity import ComparedQuantity, gain_of, round_alike
 from nnlab.records.comparison_words import comparison_lines, notes, seeds_to_suggest, sentences, wrapped
 from nnlab.records.pair_sentences import CLAIM_LEVEL, PairSentences, p_words
@@ -304,6 +304,11 @@ def test_arms_of_further_quantities_are_found_by_name():
     assert "10.0000" in table[-1] and table[2 if "validation" in table[0] else 3].rstrip().endswith(
         ("-", "10.0000")
     )
+
+
+def test_the_complement_of_the_measure_comes_last():
+    names = ["test_error", "test_accuracy", "test_f1_macro", "val_loss", "train_loss"]
+    assert further_quantities(names) == ["val_loss", "test_f1_macro", "train_loss", "test_accuracy"]
 
 
 def test_an_arm_without_a_value():

@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from nnlab.errors import visible
 from nnlab.pictures.panels import legend
 from nnlab.records.arms_table import letter_ranges, shown_names
-from nnlab.records.compared_quantity import ComparedQuantity, gain_of, is_known
-from nnlab.records.comparison_words import SHOWN
+from nnlab.records.best_differences import BestDifference, best_differences, difference_range, far_number
+from nnlab.records.compared_quantity import ComparedQuantity, is_known
 from nnlab.records.pair_sentences import p_words
 from nnlab.records.picture import (
     BLACK,
@@ -31,7 +31,7 @@ from nnlab.records.picture import (
 from nnlab.records.text_columns import elide_middle
 
 if TYPE_CHECKING:
-    from nnlab.statistics.comparison import Arm, Comparison, Pair
+    from nnlab.statistics.comparison import Arm, Comparison
 
 SEEDS_COLOUR, SHOWN_COLOUR = "#0072B2", "#D55E00"  # of Okabe and Ito
 MOST_ARMS, MOST_DATA = 40, 6  # of a panel, and panels below each other
@@ -42,7 +42,6 @@ P_INCHES, LETTER_INCHES = 0.8, 0.062  # at the right: p, and a letter
 ARMS_SHARE = 0.56  # of the width, the rest is for the differences
 NAME_CHARACTERS, LABEL_CHARACTERS = 34, 42  # of a name, and with how many of its rows diverged
 INCHES_PER_CHARACTER = 0.068
-FAR = 8  # times the median difference: what is further away is an arrow at the edge
 SPREAD = (
     0.3  # of a row's height, over which its seeds are spread, in their order: a seed has one place in all
 )
@@ -156,58 +155,40 @@ def _scale(axes, numbers: np.ndarray) -> None:
 
 
 def _draw_differences(axes, panel: ComparedArms, letters: float) -> None:
-    """The forest plot: by how much the best arm is better than each, with the interval and p."""
-    comparison, factor = panel.comparison, panel.quantity.factor
-    best, *others = _shown_arms(comparison)
-    gains = [_oriented(comparison.pair(best.name, arm.name), best.name, comparison) for arm in others]
-    ends = [factor * x for gain in gains for x in gain if x is not None]
-    far = FAR * float(np.median(np.abs(ends))) if ends else 0.0
-    shown = [x for x in [0.0, *ends] if not far or abs(x) <= far]
-    low, high = min(shown), max(shown)
-    margin = 0.06 * (high - low) or 0.5
-    axes.set_xlim(low - margin, high + margin)
+    """The forest plot: by how much each arm is worse than the best, with the interval and p."""
+    best, *_ = panel.comparison.arms
+    differences = best_differences(panel.comparison, panel.quantity)[: MOST_ARMS - 1]
+    axes.set_xlim(difference_range(differences))
     axes.axvline(0, color=GREY, linewidth=0.9, zorder=1)
     _beside(axes, 0, best, "best", letters)
-    for y, (arm, gain) in enumerate(zip(others, gains, strict=True), 1):
-        pair = comparison.pair(best.name, arm.name)
-        _draw_difference(axes, y, [None if x is None else factor * x for x in gain], pair.verdict in SHOWN)
+    for y, difference in enumerate(differences, 1):
+        pair = difference.pair
+        _draw_difference(axes, y, difference)
         p = p_words(pair.p_holm) if is_known(pair.p_holm) else "identical" * (pair.verdict == "identical")
-        _beside(axes, y, arm, p, letters)
-    _rows(axes, len(others) + 1, None)
+        _beside(axes, y, difference.arm, p, letters)
+    _rows(axes, len(differences) + 1, None)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     unit = f" ({panel.quantity.unit})" if panel.quantity.unit else ""
     axes.set_xlabel(f"worse than the best by{unit}", fontsize=9, color=BLACK)
 
 
-def _draw_difference(axes, y: int, numbers: list[float | None], is_shown: bool) -> None:
-    mean, low, high = numbers
+def _draw_difference(axes, y: int, difference: BestDifference) -> None:
+    """A dot with its interval; an arrow with its number where it is off the axis."""
+    mean, low, high = difference.mean, difference.low, difference.high
     if mean is None:
         return
-    colour = SHOWN_COLOUR if is_shown else GREY
+    colour = SHOWN_COLOUR if difference.is_shown else GREY
     left, right = axes.get_xlim()
     if low is not None and high is not None and low < right and high > left:
         axes.hlines(y, max(low, left), min(high, right), color=colour, linewidth=1.6, zorder=3)
     if left <= mean <= right:
-        axes.plot(
-            mean, y, "o", color=colour if is_shown else "white", mec=colour, mew=1.2, markersize=5, zorder=4
-        )
+        fill = colour if difference.is_shown else "white"
+        axes.plot(mean, y, "o", color=fill, mec=colour, mew=1.2, markersize=5, zorder=4)
         return
-    edge, sign = (right, ">") if mean > right else (left, "<")
+    edge, sign, side, inwards = (right, ">", "right", -3) if mean > right else (left, "<", "left", 3)
     axes.plot(edge, y, sign, color=colour, markersize=6, zorder=4, clip_on=False)
-    side = "right" if mean > right else "left"
-    style = {"fontsize": 7, "color": GREY, "ha": side, "va": "bottom"}
-    axes.annotate(
-        f"{mean:,.3g}", (edge, y), (-3 if mean > right else 3, 3), textcoords="offset points", **style
-    )
-
-
-def _oriented(pair: Pair, best: str, comparison: Comparison) -> tuple[float | None, ...]:
-    """(mean, low, high) of how much better the best arm is; the pair may have it the other way round."""
-    gain = gain_of(pair, comparison.larger_is_better)
-    numbers = (gain.mean, gain.low, gain.high)
-    if gain.first == best:
-        return numbers
-    return tuple(None if x is None else -x for x in (gain.mean, gain.high, gain.low))
+    style = {"fontsize": 7, "color": GREY, "ha": side, "va": "bottom", "textcoords": "offset points"}
+    axes.annotate(far_number(mean), (edge, y), (inwards, 3), **style)
 
 
 def _beside(axes, y: int, arm: Arm, p: str, letters: float) -> None:

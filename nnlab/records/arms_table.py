@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nnlab.errors import visible
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from nnlab.statistics.comparison import Arm, Comparison
 
 WORD_CHARACTERS = 60  # most of a word of a name, which else loses its middle
+# Columns beside the measure's that come before others, as far as there is room.
+FIRST_QUANTITIES = (
+    "steps", "seconds", "test_error", "test_rmse", "test_loss", "val_loss", "val_error", "final", "best",
+    "area",
+)  # fmt: skip
+COMPLEMENTS = {"test_error": "test_accuracy", "test_accuracy": "test_error", "val_error": "val_accuracy"}
 MOST_LETTERS = 10  # that are written one by one
 
 
@@ -35,12 +41,21 @@ def arms_table(
             break
     for other, of_other in (others or {}).items():
         headings = [*headings, other.label]
-        cells = [[*row, mean] for row, mean in zip(cells, _means(comparison, other, of_other), strict=True)]
+        cells = [[*row, mean] for row, mean in zip(cells, means_of(comparison, other, of_other), strict=True)]
         wider = _table(keys, headings, labels, cells)
         if not _fits(wider, labels):
             break
         lines = wider
     return lines if any(map(any, labels)) else _below_their_names(names, lines)
+
+
+def further_quantities(names: Iterable[str]) -> list[str]:
+    """The names of the other quantities, those first that say most beside the measure, which is the first."""
+    measure, *others = names
+    place = {name: n for n, name in enumerate(FIRST_QUANTITIES)} | {
+        COMPLEMENTS.get(measure): 2 * len(FIRST_QUANTITIES)
+    }
+    return sorted(others, key=lambda name: place.get(name, len(FIRST_QUANTITIES)))
 
 
 def _by_key(names: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -123,7 +138,7 @@ def letter_ranges(letters: str) -> str:
     return text
 
 
-def _means(comparison: Comparison, quantity: ComparedQuantity, other: Comparison) -> list[str]:
+def means_of(comparison: Comparison, quantity: ComparedQuantity, other: Comparison) -> list[str]:
     """The means of another quantity, in the order of this comparison's arms."""
     by_name: dict[str, Arm] = {arm.name: arm for arm in other.arms}
     arms = [by_name.get(arm.name) for arm in comparison.arms]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nnlab.errors import visible
 from nnlab.records import text_columns
-from nnlab.records.arms_table import arms_table
+from nnlab.records.arms_table import arms_table, further_quantities
 from nnlab.records.compared_quantity import ComparedQuantity, is_known
 from nnlab.records.pair_sentences import CLAIM_LEVEL, PairSentences
 from nnlab.records.text import shell_word
@@ -44,7 +44,8 @@ def comparison_lines(
             terminal.line(line)
     """
     comparison, quantity = comparisons[measure], ComparedQuantity(measure, task, metric)
-    others = {ComparedQuantity(name, task, metric): c for name, c in comparisons.items() if name != measure}
+    further = further_quantities([measure, *(name for name in comparisons if name != measure)])
+    others = {ComparedQuantity(name, task, metric): comparisons[name] for name in further}
     lines = ["", *text_columns.wrap_line(f"  {visible(data)}")] if data else []
     lines += ["", *arms_table(comparison, quantity, others), ""]
     for sentence in [*sentences(comparison, quantity), *notes(comparison, quantity)]:
