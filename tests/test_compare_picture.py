@@ -1,6 +1,7 @@
 """compare.png: where its marks are, that no text leaves it, and that everything can be drawn."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,12 @@ def test_everything_can_be_drawn(design):
     with warnings.catch_warnings(action="error"):
         png = draw([random_panel(OPTIMIZERS[:3], **DESIGNS[design])])
     assert png.startswith(b"\x89PNG") and png[16:20] == (1200).to_bytes(4, "big")
+
+
+def test_without_values_there_are_no_dots():
+    panel = random_panel(OPTIMIZERS[:3])
+    arms, _ = figure_of([replace(panel, values={})]).axes
+    assert not any(len(line.get_xdata()) for line in marks(arms, "o")) and len(marks(arms, "D")) == 3
 
 
 def test_many_data_sets_are_left_out_and_said_to_be():

@@ -92,6 +92,7 @@ IMPORTED_LATE = {
     "nnlab.report": {"stored_sweep_data", "sweep_figures", "sweep_page"},
     "nnlab.records": {
         "check_picture",
+        "comparison_tensorboard",
         "events",
         "graph_columns",
         "graph_layout",

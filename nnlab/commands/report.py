@@ -1,4 +1,4 @@
-"""`nnlab report`: a run, all runs of -m, a sweep or a check as one HTML page."""
+"""`nnlab report`: a run, all runs of -m, a comparison, a sweep or a check as one HTML page."""
 
 import argparse
 import os
@@ -50,7 +50,9 @@ def _folders_and_output(words: list[str]) -> tuple[list[str], str | None]:
     if not folders:
         kind, newest = newest_job() or ("", "FOLDER")
         which = f", the newest {JOB_WORDS[kind]}" if kind else ""
-        raise UserError(f"which run, sweep or check? Write nnlab report {shell_word(str(newest))}{which}")
+        raise UserError(
+            f"which run, comparison, sweep or check? Write nnlab report {shell_word(str(newest))}{which}"
+        )
     if output is not None and len(folders) > 1:
         raise UserError(f"output = '{output}': {len(folders)} folders have a page each; give one folder")
     return folders, output
@@ -63,16 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nnlab report",
         usage="nnlab report [-h] FOLDER ... [output=FILE]",
-        description="Write a run, all runs of -m, a sweep or a check as one HTML page, which needs no "
-        "network: results with their intervals, curves, mistakes, the boxes of the model, and the command "
-        "that repeats it. A job that was interrupted has a page of what there is.",
+        description="Write a run, all runs of -m, a comparison, a sweep or a check as one HTML page, which "
+        "needs no network: results with their intervals, curves, mistakes, the boxes of the model, and the "
+        "command that repeats it. A job that was interrupted has a page of what there is.",
         epilog="The page is report.html in the folder; output=FILE names another file, which must be new. "
         "Of several folders each has its own.",
         allow_abbrev=False,
     )
     parser.error = refuse
     parser.print_help = lambda: print(parser.format_help(), end="")  # argparse's own hides a full disk
-    of_what = "of a run, a sweep, a check, or all runs of -m"
+    of_what = "of a run, a comparison, a sweep, a check, or all runs of -m"
     parser.add_argument("words", nargs="*", metavar="FOLDER", help=of_what)
     return parser
 

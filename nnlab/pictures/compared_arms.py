@@ -49,7 +49,8 @@ SPREAD = (
 
 @dataclass(frozen=True)
 class ComparedArms:
-    """A panel: the comparison of a quantity, and each arm's values, (units,), NaN where one diverged."""
+    """A panel: the comparison of a quantity, and each arm's values, (units,), NaN where one diverged; arms
+    without any have no dots."""
 
     comparison: Comparison
     quantity: ComparedQuantity
@@ -126,8 +127,8 @@ def _draw_arms(axes, panel: ComparedArms, labels: list[str]) -> None:
     """Each arm's values as dots, its mean and interval above them."""
     factor, numbers = panel.quantity.factor, []
     for y, arm in enumerate(_shown_arms(panel.comparison)):
-        values = factor * np.asarray(panel.values[arm.name], float)
-        places = y + np.linspace(-SPREAD, SPREAD, len(values)) if len(values) > 1 else np.array([y])
+        values = factor * np.asarray(panel.values.get(arm.name, ()), float)
+        places = y + (np.linspace(-SPREAD, SPREAD, len(values)) if len(values) > 1 else np.zeros(len(values)))
         kept = np.isfinite(values)
         axes.plot(values[kept], places[kept], "o", color=SEEDS_COLOUR, markersize=3.4, alpha=0.45, mec="none")
         if is_known(arm.mean):

@@ -103,17 +103,18 @@ class ComparedQuantity:
         return " to ".join(format_alike(low, high))
 
     def difference(self, gain: Gain) -> tuple[str, str]:
-        """`1.2 points` and `0.6 to 1.8`: a difference and its interval, with as many decimals as it deserves.
+        """`1.2 points` and `0.6 to 1.8`: a difference, and its interval if it has one."""
+        number, interval = self.difference_numbers(gain)
+        unit = "point" if self.unit == "points" and number == "1" else self.unit
+        return f"{number} {unit}".rstrip(), interval
 
-        The interval is empty where there is none, as of a single pair.
-        """
+    def difference_numbers(self, gain: Gain) -> tuple[str, str]:
+        """The same without the unit; empty where it is undefined."""
         numbers = [self.factor * x for x in (gain.mean, gain.low, gain.high) if is_known(x)]
+        if not numbers:
+            return "", ""
         texts = round_alike(numbers, 1 if self.is_share else 0)
-        unit = self.unit
-        if unit == "points" and texts[0] == "1":
-            unit = "point"
-        difference = f"{texts[0]} {unit}".rstrip()
-        return difference, f"{texts[1]} to {texts[2]}" if len(texts) == 3 else ""
+        return texts[0], " to ".join(texts[1:])
 
 
 def is_known(x: float | None) -> bool:

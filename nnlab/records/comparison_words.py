@@ -48,8 +48,9 @@ def comparison_lines(
     others = {ComparedQuantity(name, task, metric): comparisons[name] for name in further}
     lines = ["", *text_columns.wrap_line(f"  {visible(data)}")] if data else []
     lines += ["", *arms_table(comparison, quantity, others), ""]
-    for sentence in [*sentences(comparison, quantity), *notes(comparison, quantity)]:
-        lines += wrapped(sentence)
+    lines += [line for each in sentences(comparison, quantity) for line in wrapped(each)]
+    remarks = [line for each in notes(comparison, quantity) for line in wrapped(each)]
+    lines += ["", *remarks] if remarks else []
     more = seeds_to_suggest(comparison)
     if folder and more:
         words = f"nnlab compare {shell_word(folder)} seeds=+{more}"

@@ -55,9 +55,9 @@ class EventFile:
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._write(step=step, summary=Summary(value=values))
 
-    def text(self, tag: str, text: str) -> None:
-        """Write a line for the Text tab."""
-        self._write_plugin_data("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]})
+    def text(self, tag: str, text: str, step: int = 0) -> None:
+        """Write Markdown for the Text tab."""
+        self._write_plugin_data("text", tag, b"", {"dtype": DT_STRING, "string_val": [text.encode()]}, step)
 
     def graph(self, graph_def) -> None:
         """Write the graph for the Graphs tab, a `GraphDef`."""

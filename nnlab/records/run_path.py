@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nnlab.data.spec import SPEC_FILE
 from nnlab.errors import UserError, list_names, nearest
+from nnlab.records.comparison_file import COMPARE_FILE
 from nnlab.records.multirun_file import RUNS_FILE
 from nnlab.records.run_folder import METRICS_FILE, WEIGHTS_FILE
 from nnlab.records.sweep_folder import SWEEP_FILE
@@ -20,7 +21,9 @@ CHECK_FILE, COMPARISON_FILE = "check.json", "comparison.json"  # of a check; of 
 BEST_FOLDER = "best"  # of a sweep: its winner's run
 FOLDERS_SEARCHED, RUNS_LISTED = 1000, 4
 MOST_FOLDERS_ABOVE = 3  # between a run and the folder of all runs of -m
-JOB_WORDS = {"run": "run", "runs": "folder of runs", "sweep": "sweep", "check": "check"}
+JOB_WORDS = {
+    "run": "run", "runs": "folder of runs", "comparison": "comparison", "sweep": "sweep", "check": "check",
+}  # fmt: skip
 # Written as a job begins, and hardly ever again.
 FIRST_FILES = ("config.yaml", "command.txt")
 DATE_FORMAT, DATE_CHARACTERS = "%Y-%m-%d_%H-%M-%S", 19  # that a folder's name begins with
@@ -55,8 +58,8 @@ def find_run(path: str | os.PathLike) -> Path:
 
 
 def find_job(path: str | os.PathLike) -> tuple[str, Path]:
-    """What a folder is of, and the folder: `run`, `runs` of -m, `sweep` or `check`, whether they have ended
-    or not. Raises `UserError`, with the newest job, if the path is of none."""
+    """What a folder is of, and the folder: `run`, `runs` of -m, `comparison`, `sweep` or `check`, whether
+    it has ended or not. Raises `UserError`, with the newest job, if the path is of none."""
     folder = Path(path).expanduser()
     if folder.is_file() and _kind_of_job(folder.parent):
         folder = folder.parent
@@ -73,13 +76,17 @@ def find_job(path: str | os.PathLike) -> tuple[str, Path]:
         raise UserError(f"'{path}' is a folder of checks: say which one, {list_names(checks, RUNS_LISTED)}")
     if os.path.lexists(folder / SPEC_FILE):
         raise UserError(f"'{path}': the run has nothing to report yet: no epoch has ended{_resume(folder)}")
-    raise UserError(f"'{path}' is not the folder of a run, a sweep or a check{_jobs_here()}")
+    kinds = "a run, a comparison, a sweep or a check"
+    raise UserError(f"'{path}' is not the folder of {kinds}{_jobs_here()}")
 
 
 def _kind_of_job(folder: Path) -> str:
-    files = {SWEEP_FILE: "sweep", CHECK_FILE: "check", RUNS_FILE: "runs", COMPARISON_FILE: "runs"}
+    is_run = _is_run(folder)
+    files = {SWEEP_FILE: "sweep", CHECK_FILE: "check"}
+    files |= {} if is_run else {COMPARE_FILE: "comparison"}  # a run that was compared has one too
+    files |= {RUNS_FILE: "runs", COMPARISON_FILE: "runs"}
     named = (kind for name, kind in files.items() if os.path.lexists(folder / name))
-    return next(named, "run" if _is_run(folder) else "")
+    return next(named, "run" if is_run else "")
 
 
 def describe_runs_below(folder: Path) -> str:
@@ -124,9 +131,9 @@ def newest_run() -> Path | None:
 
 
 def newest_job() -> tuple[str, Path] | None:
-    """What `find_job` says of the job below outputs that began last: of a run, all runs of -m, a sweep or a
-    check."""
-    commands = [Path("outputs") / name for name in ("train", "sweep", "check")]
+    """What `find_job` says of the job below outputs that began last: of a run, all runs of -m, a comparison,
+    a sweep or a check."""
+    commands = [Path("outputs") / name for name in ("train", "compare", "sweep", "check")]
     folders = [folder for command in commands for folder in _newest_names(command, "*")]
     jobs = [(kind, folder) for folder in folders if (kind := _kind_of_job(folder))]
     return max(jobs, key=lambda job: began(job[1]), default=None)

@@ -144,14 +144,14 @@ def _curves_section(runs: list[ComparedRun], summaries: dict[str, dict]) -> Sect
             if of_run is not None and name in of_run.names
         }
         if curves:
-            figures.append(_runs_figure(curves, name, task))
+            figures.append(runs_figure(curves, name, task))
     remarks = ["Each curve is the mean over a run's rows."]
     if len(runs) > len(SERIES):
         remarks.append("Colours fade by rank; point at a curve for its name.")
     return Section("Curves of the runs", figures, " ".join(remarks))
 
 
-def _runs_figure(curves: dict[str, tuple], recorded: str, task: str) -> PlotlyFigure:
+def runs_figure(curves: dict[str, tuple], recorded: str, task: str) -> PlotlyFigure:
     """`curves` has the epochs, and the values (rows, epochs), of each run."""
     factor = 100 if is_percentage(recorded, task) else 1
     traces, shown = [], []

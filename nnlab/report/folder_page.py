@@ -1,4 +1,4 @@
-"""The page of a folder: of a run, of all runs of -m, of a sweep or of a check."""
+"""The page of a folder: of a run, of all runs of -m, of a comparison, of a sweep or of a check."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnlab.records.stored_run import StoredRun
 from nnlab.report.check_sections import check_sections
+from nnlab.report.compare_page import compare_sections
 from nnlab.report.comparison import comparison_sections
 from nnlab.report.page import Section, render_page
 from nnlab.report.parts import Text
@@ -26,6 +27,8 @@ def folder_page(kind: str, folder: Path) -> str:
             return render_page(title_of(stored), run_sections(stored))
         case "runs":
             return render_page(f"Runs in {folder.resolve().name}", comparison_sections(folder))
+        case "comparison":
+            return render_page(f"Comparison in {folder.resolve().name}", compare_sections(folder))
         case "sweep":
             return render_page(f"Sweep in {folder.resolve().name}", _sweep_sections(folder))
         case "check":

@@ -1,0 +1,33 @@
+"""What of a comparison is seen beside its text: compare.png, and the run `comparison` of TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnlab.pictures.compared_arms import ComparedArms, draw
+from nnlab.records.arm_units import arm_units
+from nnlab.records.compared_quantity import ComparedQuantity
+from nnlab.records.comparison_file import Comparisons
+from nnlab.records.comparison_tensorboard import write_comparison_events
+from nnlab.records.files import atomic_write
+from nnlab.records.stored_comparison import StoredComparison
+
+PICTURE_FILE = "compare.png"
+
+
+def draw_comparison(
+    folder: Path, stored: StoredComparison, comparisons: Comparisons, lines: Sequence[str]
+) -> None:
+    """Draw compare.png of the measure, which is the first quantity of each data set; `lines` are the screen's."""
+    panels = []
+    for data, of_data in comparisons.items():
+        measure, comparison = next(iter(of_data.items()))
+        values = arm_units({arm: of_arm[data] for arm, of_arm in stored.runs.items()}, measure)
+        name = data if len(comparisons) > 1 else ""
+        panels.append(ComparedArms(comparison, ComparedQuantity(measure, stored.task(data)), values, name))
+    png = draw(panels)
+    with atomic_write(folder / PICTURE_FILE) as temporary:
+        temporary.write_bytes(png)
+    units = max(arm.n + arm.diverged for panel in panels for arm in panel.comparison.arms)
+    write_comparison_events(folder, lines, png, units)
