@@ -27,7 +27,7 @@ COMMANDS = {
     "predict": "predict new examples with a run, into predictions.csv",
     "evaluate": "test a run on labelled examples",
     "export": "write a run as an ONNX file, which runs without nnlab",
-    "report": "write a run, a sweep or a check as one HTML page",
+    "report": "write a run, a comparison, a sweep or a check as one HTML page",
     "board": "show runs in TensorBoard",
 }
 _GLOBAL_OPTIONS = ("--help", "--version")

@@ -83,12 +83,12 @@ SENTENCES = {
     ),
     "diverged": (
         A_DIVERGED_PAIR,
-        "adam is better than sgd, which diverged in 8 of 10 seeds, and the first in none "
+        "adam is better than sgd: sgd diverged in 8 of 10 seeds, adam in none "
         "(p = 0.008 in McNemar's exact test)",
     ),
     "diverged, both": (
         A_DIVERGED_PAIR | {"diverged_a": 1, "diverged_b": 9},
-        "adam is better than sgd, which diverged in 9 of 10 seeds, and the first in 1 "
+        "adam is better than sgd: sgd diverged in 9 of 10 seeds, adam in 1 "
         "(p = 0.008 in McNemar's exact test)",
     ),
     "nothing in common": (
@@ -132,7 +132,7 @@ def test_steps_to_a_target_are_counted():
     pair = a_pair(difference=-120.0, low=-180.0, high=-60.0, n=8, diverged_b=2)
     (sentence,) = sentences(compared(pair), quantity)
     assert sentence.startswith("adam is better than sgd by 120 steps (95% interval 60 to 180;")
-    assert sentence.endswith("sgd did not reach it in 2 of 10 seeds")
+    assert sentence.endswith("sgd did not reach the target in 2 of 10 seeds")
 
 
 def test_holm_alone_keeps_a_pair_from_being_shown():

@@ -40,6 +40,7 @@ def test_a_folder_of_another_name_began_with_its_first_file():
 
 @pytest.mark.parametrize("kind, path, file", [
     ("runs", "train/2026-01-03_00-00-00_multirun", "runs.json"),
+    ("comparison", "compare/2026-01-03_00-00-00_optimizer", "compare.json"),
     ("sweep", "sweep/2026-01-03_00-00-00_trials=2", "sweep.json"),
     ("check", "check/2026-01-03_00-00-00", "check.json"),
 ])  # fmt: skip

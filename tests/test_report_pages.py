@@ -106,7 +106,7 @@ def test_a_page_is_written_again_and_a_file_of_somebody_else_stays(folders, tmp_
 
 
 WRONG = [
-    ([], "which run, sweep or check?"),
+    ([], "which run, comparison, sweep or check?"),
     (["nowhere"], "there is no folder 'nowhere'"),
     (["{run}", "to=x.html"], "did you mean output=x.html?"),
     (["{run}", "outptu=x.html"], "expected folders, or output=FILE"),
@@ -116,7 +116,7 @@ WRONG = [
     (["{run}", "output=a.html", "output=b.html"], "twice"),
     (["--port", "3"], "unknown option --port"),
     (["{run}/.."], "a folder of"),
-    (["{run}/.hydra"], "is not the folder of a run, a sweep or a check"),
+    (["{run}/.hydra"], "is not the folder of a run, a comparison, a sweep or a check"),
     (["{run}", "nowhere"], "there is no folder 'nowhere'"),
 ]
 

@@ -19,7 +19,7 @@ PICTURE_FILE = "compare.png"
 def draw_comparison(
     folder: Path, stored: StoredComparison, comparisons: Comparisons, lines: Sequence[str]
 ) -> None:
-    """Draw compare.png of the measure, which is the first quantity of each data set; `lines` are the screen's."""
+    """Draw compare.png of the measure, each data set's first quantity; `lines` are those of the screen."""
     panels = []
     for data, of_data in comparisons.items():
         measure, comparison = next(iter(of_data.items()))

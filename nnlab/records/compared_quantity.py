@@ -72,12 +72,12 @@ class ComparedQuantity:
     @property
     def failed(self) -> str:
         """What a row did that has no value: its training diverged, or it never came to the target."""
-        return "did not reach it" if self.name in REACHED else "diverged"
+        return "did not reach the target" if self.name in REACHED else "diverged"
 
     @property
     def succeeded(self) -> str:
         """What a row did that has one."""
-        return "reached it" if self.name in REACHED else "did not diverge"
+        return "reached the target" if self.name in REACHED else "did not diverge"
 
     @property
     def axis_label(self) -> str:

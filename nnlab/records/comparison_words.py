@@ -99,11 +99,9 @@ def _of_many(pairs: list[Pair], write: PairSentences) -> Iterator[str]:
         yield f"{best} differs from {_others(len(further))} too: see the groups"
     undecided = [pair for pair in pairs if pair.verdict == "undecided"]
     if undecided:
-        text = f"no difference shown between {best} and {_others(len(undecided))}"
-        nearest = min(
-            (pair for pair in undecided if pair.more_seeds), key=lambda p: p.more_seeds, default=None
-        )
-        yield f"{text}; {write.more_needed(nearest)} for the nearest to it" if nearest else text
+        fewest = min((pair.more_seeds for pair in undecided if pair.more_seeds), default=None)
+        more = f"; {write.count(fewest, 'more ')} would decide one of them" if fewest else ""
+        yield f"no difference shown between {best} and {_others(len(undecided))}{more}"
     identical = sum(pair.verdict == "identical" for pair in pairs)
     if identical:
         yield f"no difference: {_others(identical)} {'is' if identical == 1 else 'are'} identical to {best}"

@@ -31,7 +31,8 @@ class PairSentences:
         if pair.verdict == "identical":
             return f"no difference: {a} and {b} are identical in {self._every(pair.units)}"
         if pair.verdict == "diverged":
-            return f"{a} is better than {b}, which {self._failures(pair)} ({self._p_words(pair)})"
+            counts = f"{pair.diverged_b} of {self.count(pair.units)}, {a} in {pair.diverged_a or 'none'}"
+            return f"{a} is better than {b}: {b} {self.quantity.failed} in {counts} ({self._p_words(pair)})"
         claim = self._claim(pair)
         return f"{claim}; {failures}" if (failures := self._failures_of_both(pair)) else claim
 
@@ -77,8 +78,8 @@ class PairSentences:
             return f", {', '.join(filter(None, parts))}"
         if not interval:
             why = "" if pair.n == 1 else ": how much the splits have in common is not known"
-            return f" in {self._count(pair.n)}, of which there is no interval{why}"
-        numbers = [p, self._count(pair.n)] if (p := self._p_words(pair)) else [self._count(pair.n)]
+            return f" in {self.count(pair.n)}, of which there is no interval{why}"
+        numbers = [p, self.count(pair.n)] if (p := self._p_words(pair)) else [self.count(pair.n)]
         return f" ({self.comparison.level:.0%} interval {interval}; {', '.join(numbers)})"
 
     def _p_words(self, pair: Pair) -> str:
@@ -93,7 +94,7 @@ class PairSentences:
     def more_needed(self, pair: Pair) -> str:
         """`31 more seeds would decide it at this effect`; empty where that has no meaning."""
         if pair.more_seeds:
-            return f"{self._count(pair.more_seeds, 'more ')} would decide it at this effect"
+            return f"{self.count(pair.more_seeds, 'more ')} would decide it at this effect"
         if pair.decided_by == "student" and pair.difference:
             return f"{MOST_MORE_UNITS:,} more {self.unit}s would not decide it at this effect"
         return ""
@@ -102,22 +103,15 @@ class PairSentences:
         """`optimizer=sgd diverged in 2 of 10 seeds`, of either arm that did."""
         counts = {pair.a: pair.diverged_a, pair.b: pair.diverged_b}
         return ", ".join(
-            f"{self.names[arm]} {self.quantity.failed} in {count} of {self._count(pair.units)}"
+            f"{self.names[arm]} {self.quantity.failed} in {count} of {self.count(pair.units)}"
             for arm, count in counts.items()
             if count
         )
 
-    def _failures(self, pair: Pair) -> str:
-        """`diverged in 8 of 10 seeds, itself in 1`."""
-        of_both = (
-            f"{pair.diverged_b} of {self._count(pair.units)}, and the first in {pair.diverged_a or 'none'}"
-        )
-        return f"{self.quantity.failed} in {of_both}"
-
     def _every(self, n: int) -> str:
-        return self._count(n) if n == 1 else f"all {self._count(n)}"
+        return self.count(n) if n == 1 else f"all {self.count(n)}"
 
-    def _count(self, n: int, more: str = "") -> str:
+    def count(self, n: int, more: str = "") -> str:
         """`10 seeds`, `1 seed`, `31 more seeds`."""
         return f"{n:,} {more}{self.unit}{'s' * (n != 1)}"
 

@@ -1,1 +1,1 @@
-"""The report of a run, of several, of a sweep or a check: one HTML page that needs no network."""
+"""The report of a run or several, a comparison, a sweep or a check: one HTML page without a network."""
