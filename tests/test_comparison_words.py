@@ -94,8 +94,8 @@ SENTENCES = {
     "nothing in common": (
         A_DIVERGED_PAIR | {"units": 2, "diverged_a": 1, "diverged_b": 1, "p_holm": 1.0,
                            "verdict": "undecided", "more_seeds": None},
-        "no difference shown between adam and sgd: no seed has values of both; adam diverged in 1 of 2 "
-        "seeds, sgd diverged in 1 of 2 seeds",
+        "no difference shown between adam and sgd: no seed has values of both (p = 1 in McNemar's exact "
+        "test); adam diverged in 1 of 2 seeds, sgd diverged in 1 of 2 seeds",
     ),
 }  # fmt: skip
 

@@ -114,7 +114,7 @@ def _shown_arms(comparison: Comparison) -> Sequence[Arm]:
 
 def _labels(panel: ComparedArms) -> list[str]:
     """The names of the arms, and how many of their units diverged."""
-    names = shown_names([arm.name for arm in panel.comparison.arms])
+    names = shown_names([arm.name for arm in panel.comparison.arms], NAME_CHARACTERS)
     labels, did = [], panel.quantity.failed
     for arm in _shown_arms(panel.comparison):
         failed = f" ({arm.diverged} of {arm.n + arm.diverged} {did})" if arm.diverged else ""

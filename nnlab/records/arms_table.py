@@ -103,14 +103,14 @@ def arm_cells(comparison: Comparison, quantity: ComparedQuantity) -> tuple[list[
     return headings, rows
 
 
-def shown_names(names: Sequence[str]) -> dict[str, str]:
-    """How each arm's name is shown: whole, or where one is long, with short keys; always unique.
+def shown_names(names: Sequence[str], longest: int = text_columns.CELL_CHARACTERS) -> dict[str, str]:
+    """How each arm's name is shown: whole, or where one is longer, with short keys; always unique.
 
     Words that are too long for a line lose their middle.
     """
     readable = [" ".join(visible(name).split()) or "(no words)" for name in names]
-    if max(map(len, readable)) > text_columns.CELL_CHARACTERS:
-        readable = brief_names(_without_common_words(readable), text_columns.CELL_CHARACTERS)
+    if max(map(len, readable)) > longest:
+        readable = brief_names(_without_common_words(readable), longest)
     shown: dict[str, str] = {}
     for name, text in zip(names, readable, strict=True):
         words = " ".join(text_columns.elide_middle(word, WORD_CHARACTERS) for word in text.split())

@@ -102,6 +102,8 @@ def _of_many(pairs: list[Pair], write: PairSentences) -> Iterator[str]:
         fewest = min((pair.more_seeds for pair in undecided if pair.more_seeds), default=None)
         more = f"; {write.count(fewest, 'more ')} would decide one of them" if fewest else ""
         yield f"no difference shown between {best} and {_others(len(undecided))}{more}"
+    if failed := write.failures():
+        yield failed
     identical = sum(pair.verdict == "identical" for pair in pairs)
     if identical:
         yield f"no difference: {_others(identical)} {'is' if identical == 1 else 'are'} identical to {best}"
@@ -128,7 +130,7 @@ def notes(comparison: Comparison, quantity: ComparedQuantity) -> Iterator[str]:
     for units, least_p in sorted(least_of.items()):
         if least_p > CLAIM_LEVEL:
             yield f"{units} pairs cannot give less than p = {least_p:.3g} in a sign or Wilcoxon test"
-    if any(arm.diverged for arm in comparison.arms):
+    if any(arm.diverged and is_known(arm.mean) for arm in comparison.arms):
         yield f"*: mean over the {unit}s that {quantity.succeeded}, which says nothing of the others"
 
 

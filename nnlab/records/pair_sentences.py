@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nnlab.errors import list_names
 from nnlab.records.arms_table import shown_names
 from nnlab.records.compared_quantity import ComparedQuantity, gain_of, is_known
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 CLAIM_LEVEL = 0.05  # of p by Holm, up to which a difference counts as shown
 LEAST_P = 0.001  # p-values below are not written out
-MOST_P_DIGITS = 6
+MOST_P_DIGITS, FAILURES_LISTED = 6, 4
 MOST_MORE_UNITS = 10_000  # that are computed
 TEST_WORDS = {"sign": " in a sign test", "diverged": " in McNemar's exact test"}
 
@@ -41,7 +42,8 @@ class PairSentences:
         gain = gain_of(pair, self.comparison.larger_is_better)
         first, second = self.names[gain.first], self.names[gain.second]
         if gain.mean is None:
-            return f"no difference shown between {first} and {second}: no {self.unit} has values of both"
+            p = f" ({words})" if (words := self._p_words(pair)) else ""
+            return f"no difference shown between {first} and {second}: no {self.unit} has values of both{p}"
         difference, _ = self.quantity.difference(gain)
         if pair.verdict == "better":
             return f"{first} is better than {second} by {difference}{self._evidence(pair)}{self._noise(pair)}"
@@ -107,6 +109,12 @@ class PairSentences:
             for arm, count in counts.items()
             if count
         )
+
+    def failures(self) -> str:
+        """Which arms diverged: the first few by name."""
+        arms = [arm for arm in self.comparison.arms if arm.diverged]
+        counts = [f"{self.names[a.name]} in {a.diverged} of {self.count(a.n + a.diverged)}" for a in arms]
+        return f"{self.quantity.failed}: {list_names(counts, FAILURES_LISTED)}" if arms else ""
 
     def _every(self, n: int) -> str:
         return self.count(n) if n == 1 else f"all {self.count(n)}"

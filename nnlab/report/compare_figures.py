@@ -35,7 +35,7 @@ def forest_figure(
     `values` has the values of arms, (units,), NaN where one diverged; arms without any have no dots.
     """
     arms = comparison.arms[:MOST_ARMS]
-    names = shown_names([arm.name for arm in comparison.arms])
+    names = shown_names([arm.name for arm in comparison.arms], NAME_CHARACTERS)
     labels = [elide_middle(names[arm.name], NAME_CHARACTERS) for arm in arms]
     differences = best_differences(comparison, quantity)[: MOST_ARMS - 1]
     low, high = difference_range(differences)
@@ -174,7 +174,7 @@ def hover_text(sentence: str) -> str:
 def matrix_figure(comparison: Comparison, quantity: ComparedQuantity, title: str) -> PlotlyFigure:
     """By how much the arm of a row is better than that of a column, coloured where it is shown to differ."""
     arms = comparison.arms[:MOST_ARMS]
-    names = shown_names([arm.name for arm in comparison.arms])
+    names = shown_names([arm.name for arm in comparison.arms], NAME_CHARACTERS)
     labels = [elide_middle(names[arm.name], NAME_CHARACTERS) for arm in arms]
     write, count = PairSentences(comparison, quantity), len(arms)
     pairs = {frozenset((pair.a, pair.b)): pair for pair in comparison.pairs}

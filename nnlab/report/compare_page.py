@@ -152,7 +152,7 @@ def _pairs_section(page: DataPage, of_data: str) -> Section | None:
 def _curves_section(page: DataPage, of_data: str) -> Section | None:
     """Loss and error of every arm over the epochs, with bands of few arms."""
     order = [arm.name for arm in page.comparison.arms] if page.comparisons else list(page.runs)
-    names = shown_names(order)
+    names = shown_names(order, NAME_CHARACTERS)
     curves = {names[arm]: _arm_curves(page.runs.get(arm, [])) for arm in order[:MOST_CURVES]}
     figures: list[PlotlyFigure] = []
     for quantity in ("loss", "error"):
