@@ -63,9 +63,9 @@ def compare_sections(folder: Path) -> Iterator[Section]:
     except UserError as e:
         compared, fault = {}, f"Not here: {e}."
     if not compared:
-        yield Section(
-            "Which is better", note=fault or "Not here: nothing is compared before all arms have ended."
-        )
+        go_on = f"nnlab train resume={shell_word(str(folder))} goes on with those that have not"
+        note = f"Nothing is compared before all arms have ended; {go_on}."
+        yield Section("Which is better", note=fault or note)
     pages = [_data_page(folder, file, data, compared.get(data, {})) for data in file.data[:MOST_DATA]]
     for page in pages:
         yield from _data_sections(page, folder)
