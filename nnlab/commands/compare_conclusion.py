@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nnlab.commands.compare_pictures import draw_comparison
 from nnlab.commands.messages import print_advice
 from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
 from nnlab.records.comparison_words import comparison_lines
+from nnlab.records.console import board_command
 from nnlab.records.stored_comparison import StoredComparison, of_file
 from nnlab.records.terminal import Terminal
-from nnlab.records.text_columns import labelled_lines
+from nnlab.records.text import shell_line
+from nnlab.records.text_columns import command_lines, labelled_lines
 
 
 def conclude(folder: Path, measure: str | None = None) -> int:
@@ -21,15 +24,16 @@ def conclude(folder: Path, measure: str | None = None) -> int:
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
     write_comparison(folder, file, comparisons)
-    show(stored, comparisons, file.measure, folder)
+    lines = show(stored, comparisons, file.measure, folder)
+    draw_comparison(folder, stored, comparisons, lines)
     return int(bool(stored.hopeless()))
 
 
 def show(
     stored: StoredComparison, comparisons: Comparisons, measure: str, folder: Path | None = None
-) -> None:
-    """Print the comparison on each data set, and where it is."""
-    terminal = Terminal()
+) -> list[str]:
+    """Print the comparison on each data set, and where it is; the lines of the comparison."""
+    terminal, printed = Terminal(), []
     print_advice("compare", stored.notes)
     for data, of_data in comparisons.items():
         name = data if len(comparisons) > 1 else ""
@@ -37,6 +41,10 @@ def show(
         lines = comparison_lines(of_data, stored.measure(data, measure), stored.task(data), where, name)
         for line in lines:
             terminal.line(line)
+        printed += lines
     if folder:
-        for line in ["", *labelled_lines("comparison", folder)]:
+        lines = ["", *labelled_lines("comparison", folder)]
+        lines += command_lines("its page", shell_line(["nnlab", "report", str(folder)]))
+        for line in [*lines, *command_lines("their curves", board_command(folder))]:
             terminal.line(line)
+    return printed
