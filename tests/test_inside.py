@@ -91,10 +91,10 @@ def test_flow_is_that_of_torch(runs):
         expected.append([
             h.detach().var(0).mean(), gradient.square().mean().sqrt(),
             W["hidden1.weight"].square().mean().sqrt(),
-            (a <= 0).all(0).double().mean(), *np.quantile(a.detach(), SHARES),
+            (a <= 0).all(0).double().mean(), (a == 0).double().mean(), *np.quantile(a.detach(), SHARES),
         ])  # fmt: skip
     found = [*flow["layers"]["hidden1"].values(), flow["activations"]["relu1"]["stuck"],
-             *flow["activations"]["relu1"]["quantiles"]]  # fmt: skip
+             flow["activations"]["relu1"]["zeros"], *flow["activations"]["relu1"]["quantiles"]]  # fmt: skip
     low, high = np.sort(np.array([[float(value) for value in row] for row in expected]), axis=0)
     middle = np.array([*low[:4], *(low + high)[4:] / 2])  # torch's median of two is the lower one
     np.testing.assert_allclose(found, middle, rtol=1e-6, atol=1e-9)

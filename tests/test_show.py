@@ -145,7 +145,7 @@ def test_diverged_runs_have_no_picture(here, capsys):
 
 @pytest.mark.parametrize("words, sentence", [
     (["show=[boundry]"], "did you mean 'boundary'?"),
-    (["show=3"], "show = 3: expected one of batches, "),
+    (["show=3"], "show = 3: expected one of activations, "),
     (["data=digits", "show=[boundary]"], "show = 'boundary' needs examples of two numbers"),
     (["data=moons", "show=[boundary,fit]"], "show = 'fit' needs examples of one number"),
     (["-m", "data=moons,digits", "show=[boundary]"], "run data=digits: show = 'boundary' needs"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nnlab.pictures.base import Picture
 
 PICTURES = {
+    "activations": "nnlab.pictures.activations:Activations",
     "batches": "nnlab.pictures.batches:BatchSizes",
     "boundary": "nnlab.pictures.boundary:Boundary",
     "curves": "nnlab.pictures.curves:LearningCurves",

@@ -35,8 +35,8 @@ def layer_flow(model: TrainedModel, dataset: Dataset, fold: Fold) -> dict:
         rows         the numbers of the rows, whose medians follow
         layers       name -> variance of its outputs over the examples, RMS of the gradient of an example's
                      loss with respect to them, RMS of its weights, None if it has none
-        activations  name -> share of its units that are stuck, whether it is bounded, and the quantiles of
-                     its outputs, at `SHARES`
+        activations  name -> share of its units that are stuck, whether it is bounded, the share of its
+                     outputs that are 0, and their quantiles, at `SHARES`
 
     See `nnlab.checks.saturation` for what a stuck unit is. Raises `UserError` where no row of the fold is
     usable.
@@ -57,6 +57,7 @@ def layer_flow(model: TrainedModel, dataset: Dataset, fold: Fold) -> dict:
     for n in activations(graph):
         if (name := nodes[n].name) in measured["activations"]:
             outputs = flow.values[n].double().cpu().numpy().reshape(len(rows), -1)
+            measured["activations"][name]["zeros"] = float(np.median((outputs == 0).mean(1)))
             measured["activations"][name]["quantiles"] = np.median(
                 np.quantile(outputs, SHARES, axis=1), axis=1
             ).tolist()

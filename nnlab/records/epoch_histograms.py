@@ -23,6 +23,12 @@ class EpochHistograms:
             for below, edges, total in zip(self._shares_below(), self.edges, self.counts.sum(1), strict=True)
         ]).T  # fmt: skip
 
+    def means(self) -> np.ndarray:
+        """(n,): the mean of the values, each in the middle of its bin; NaN where none was counted."""
+        totals, middles = self.counts.sum(1), (self.edges[:, :-1] + self.edges[:, 1:]) / 2
+        sums = (self.counts * middles).sum(1)
+        return np.where(totals > 0, sums / np.maximum(1, totals), np.nan)
+
     def shares_between(self, limits: np.ndarray) -> np.ndarray:
         """(m, n): which share of the values lies between each two of m + 1 `limits`."""
         pairs = zip(self._shares_below(), self.edges, strict=True)

@@ -35,6 +35,7 @@ def sentences(flow: dict) -> list[str]:
     said, layers = [], list(flow["layers"].items())
     if flow["activations"]:
         said.append(stuck_sentence(flow["activations"]))
+        said += zeros_sentences(flow["activations"])
     if len(layers) > 1 and layers[-1][1]["gradient"] > 0:
         (first, one), (last, other) = layers[0], layers[-1]
         ratio = one["gradient"] / other["gradient"]
@@ -50,6 +51,15 @@ def stuck_sentence(activations: dict[str, dict]) -> str:
     words = "saturated" if worst["bounded"] else "dead"
     most = ", the most of any layer" if len(activations) > 1 else ""
     return f"{worst['stuck']:.1%} of the units of {name} are {words}{most}."
+
+
+def zeros_sentences(activations: dict[str, dict]) -> list[str]:
+    """How sparse the hidden units are, layer by layer; none where no output is 0, as of a sigmoid."""
+    shares = {name: a["zeros"] for name, a in activations.items() if a["zeros"]}
+    if not shares:
+        return []
+    each = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
+    return [f"Outputs that are 0: {each}."]
 
 
 def activation_figures(activations: dict[str, dict]) -> list[PlotlyFigure]:
