@@ -155,6 +155,16 @@ def test_the_other_methods_of_two_arms():
     )
 
 
+def test_a_column_has_the_same_decimals_unless_its_sizes_differ_much():
+    rmse = ComparedQuantity("test_rmse", "regression")
+    assert rmse.values([70.2755, 116.21, None]) == ["70.3", "116.2", "-"]
+    ends = [(60.78, 79.77), (None, None), (87.9, 144.51)]
+    assert rmse.intervals(ends) == ["60.8 to 79.8", "-", "87.9 to 144.5"]
+    assert rmse.values([0.9041, 5518.0]) == ["0.9041", "5,518"]
+    assert ERROR.values([0.0321, 0.5]) == ["3.21%", "50.00%"]
+    assert ERROR.intervals([(0.0295, 0.0347)]) == ["2.95 to 3.47"]
+
+
 def test_few_pairs_cannot_give_a_small_p():
     of_five = compared(a_pair(units=5, n=5, least_p=0.0625))
     assert "5 pairs cannot give less than p = 0.0625 in a sign or Wilcoxon test" in [*notes(of_five, ERROR)]

@@ -90,15 +90,12 @@ def arm_cells(comparison: Comparison, quantity: ComparedQuantity) -> tuple[list[
         f"{comparison.unit}s",
     ]
     headings += [quantity.failed] * any_diverged
+    means = quantity.values([arm.mean for arm in comparison.arms])
+    intervals = quantity.intervals([(arm.low, arm.high) for arm in comparison.arms])
     rows = []
-    for arm in comparison.arms:
-        mean = quantity.value(arm.mean) + "*" * bool(arm.diverged and is_known(arm.mean))
-        cells = [
-            mean,
-            quantity.interval(arm.low, arm.high),
-            *[letter_ranges(arm.letters)] * lettered,
-            str(arm.n),
-        ]
+    for arm, mean, interval in zip(comparison.arms, means, intervals, strict=True):
+        mark = "*" * bool(arm.diverged and is_known(arm.mean))
+        cells = [mean + mark, interval, *[letter_ranges(arm.letters)] * lettered, str(arm.n)]
         rows.append(cells + [str(arm.diverged)] * any_diverged)
     return headings, rows
 
@@ -142,7 +139,7 @@ def means_of(comparison: Comparison, quantity: ComparedQuantity, other: Comparis
     """The means of another quantity, in the order of this comparison's arms."""
     by_name: dict[str, Arm] = {arm.name: arm for arm in other.arms}
     arms = [by_name.get(arm.name) for arm in comparison.arms]
-    return ["-" if arm is None else quantity.value(arm.mean) for arm in arms]
+    return quantity.values([None if arm is None else arm.mean for arm in arms])
 
 
 def _below_their_names(names: list[str], lines: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 SMALLEST_FIXED, LARGEST_FIXED = 1e-5, 1e9  # differences between which no exponent is written
 MOST_DECIMALS = 8
+ALIKE_RATIO = (
+    100  # of the largest to the smallest number of a column, from which on each has its own decimals
+)
 # What a curve gives (nnlab.statistics.courses): the unit of its values, in words.
 COURSE_UNITS = {"steps": "steps", "seconds": "s", "epochs": "epochs"}
 REACHED = {"steps", "seconds"}  # quantities that a row lacks if it never comes to its target
@@ -92,15 +96,20 @@ class ComparedQuantity:
             return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
         return metric_formatter(self._measured, self.task)(x)
 
-    def interval(self, low: float | None, high: float | None) -> str:
-        """`2.95 to 3.47`, in percent where values are."""
-        if not (is_known(low) and is_known(high)):
-            return "-"
-        if self.is_share:
-            return f"{100 * low:.2f} to {100 * high:.2f}"
-        if self.name in COURSE_UNITS:
-            return f"{self.value(low)} to {self.value(high)}"
-        return " to ".join(format_alike(low, high))
+    def values(self, numbers: Sequence[float | None]) -> list[str]:
+        """A column of values, with the same decimals unless their sizes differ much."""
+        sizes = [abs(x) for x in numbers if is_known(x) and x]
+        if self.is_share or self.name in COURSE_UNITS or not sizes or max(sizes) >= ALIKE_RATIO * min(sizes):
+            return [self.value(x) for x in numbers]
+        alike = iter(format_alike(*(x for x in numbers if is_known(x))))
+        return [next(alike) if is_known(x) else "-" for x in numbers]
+
+    def intervals(self, ends: Sequence[tuple[float | None, float | None]]) -> list[str]:
+        """A column of intervals, `2.95 to 3.47`: in percent where values are, without the sign."""
+        known = [end for end in ends if is_known(end[0]) and is_known(end[1])]
+        texts = [text.removesuffix("%") for text in self.values([x for end in known for x in end])]
+        pairs = dict(zip(known, zip(texts[::2], texts[1::2], strict=True), strict=True))
+        return [" to ".join(pairs[end]) if end in pairs else "-" for end in ends]
 
     def difference(self, gain: Gain) -> tuple[str, str]:
         """`1.2 points` and `0.6 to 1.8`: a difference, and its interval if it has one."""

@@ -126,7 +126,9 @@ def notes(comparison: Comparison, quantity: ComparedQuantity) -> Iterator[str]:
         yield f"differences are paired by {unit}{in_unit}; positive: the arm named first is better"
     if unit == "split" and any(is_known(pair.low) for pair in pairs):
         yield "intervals and p are corrected for splits that share examples (Nadeau and Bengio 2003)"
-    least_of = {pair.units: pair.least_p for pair in pairs if pair.units > 1 and is_known(pair.least_p)}
+    least_of = {
+        pair.units: pair.least_p for pair in pairs if is_known(pair.p_holm) and is_known(pair.least_p)
+    }
     for units, least_p in sorted(least_of.items()):
         if least_p > CLAIM_LEVEL:
             yield f"{units} pairs cannot give less than p = {least_p:.3g} in a sign or Wilcoxon test"

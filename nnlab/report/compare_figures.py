@@ -98,7 +98,8 @@ def _seeds_trace(comparison: Comparison, quantity: ComparedQuantity, values: Map
 
 def _means_trace(comparison: Comparison, quantity: ComparedQuantity) -> dict:
     arms = [(y, arm) for y, arm in enumerate(comparison.arms[:MOST_ARMS]) if is_known(arm.mean)]
-    text = [f"{quantity.value(arm.mean)} ({quantity.interval(arm.low, arm.high)})" for _, arm in arms]
+    intervals = quantity.intervals([(arm.low, arm.high) for _, arm in arms])
+    text = [f"{quantity.value(arm.mean)} ({each})" for (_, arm), each in zip(arms, intervals, strict=True)]
     lows, highs = ([getattr(arm, end) for _, arm in arms] for end in ("low", "high"))
     means = [arm.mean for _, arm in arms]
     return {
