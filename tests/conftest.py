@@ -23,6 +23,10 @@ from hypothesis import settings
 HIDES = "CUDA_VISIBLE_DEVICES"
 SEEN = os.environ.get(HIDES)  # its value before the tests hide the GPU; None: all GPUs are visible
 
+# Before torch is imported: threads that wait for each other sleep, where every worker has as many as cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
 SLOW_SECONDS = 0.3  # of all cases of a test function together, on an idle machine
 SLOW_LATER = 5 * SLOW_SECONDS  # of one case, beside other work: in the fast subset it belongs on the list
 SLOW_LIST = Path(__file__).parent / "slow.txt"
