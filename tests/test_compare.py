@@ -116,7 +116,7 @@ def test_ten_seeds_by_default_unless_an_experiment_has_its_own(tmp_path, monkeyp
 
 def test_arms_of_equal_bits_are_identical_and_of_two_tasks_each_has_its_measure(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ("data=iris,diabetes", "epochs=1", "model.hidden=[3]", "seeds=2", "threads=1,2")
+    words = ("data=iris,diabetes", "picture=false", "epochs=1", "model.hidden=[3]", "seeds=2", "threads=1,2")
     text = said("compare", *words, "hydra.run.dir=x")
     assert text.count("identical") >= 2 and "RMSE" in text
     for data, measure in {"iris": "test_error", "diabetes": "test_rmse"}.items():
@@ -126,7 +126,15 @@ def test_arms_of_equal_bits_are_identical_and_of_two_tasks_each_has_its_measure(
 
 def test_an_arm_of_which_every_row_diverged_is_exit_code_1_and_everything_is_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ("data=diabetes", "epochs=2", "model=linear", "optimizer=sgd", "seeds=2", "hydra.run.dir=x")
+    words = (
+        "data=diabetes",
+        "picture=false",
+        "epochs=2",
+        "model=linear",
+        "optimizer=sgd",
+        "seeds=2",
+        "hydra.run.dir=x",
+    )
     text = said("compare", *words, "optimizer.lr=0.01,1e30", code=1)
     assert "diverged in 2 of 2 seeds" in text
     said("compare", "x", code=1)
@@ -170,6 +178,7 @@ WRONG_WORDS = {
     "A SPLIT": "split.seed is 0 and 1",
     "A LIMITED": "no data set has all arms",
     "A LATER": "no seed and fold in common",
+    "A B WINE SPLIT": "split.seed",
     "A ONE": "seeds=+9",
     "A B epochs=3": "keep the settings",
     "A B measure=foo": "unknown measure 'foo'",
@@ -257,6 +266,22 @@ def test_folders_of_old_versions_are_compared_by_their_settings_and_splits(here)
     lines = Path("B/splits.jsonl").read_text().replace("[", "[149,", 1)
     Path("B/splits.jsonl").write_text(lines)
     assert "the data changed between them" in refused("A", "B")
+
+
+def test_settings_that_an_older_version_did_not_know_are_their_defaults(here):
+    for folder in ("A", "LATER"):
+        file = Path(folder, "config.yaml")
+        lines = file.read_text().splitlines(keepends=True)
+        kept = [
+            line
+            for line in lines
+            if not line.startswith(("calibrate:", "  label_smoothing:", "  clip_norm:"))
+        ]
+        assert len(kept) == len(lines) - 3
+        file.write_text("".join(kept))
+    from nnlab.records.stored_comparison import read_folders
+
+    assert [*read_folders([Path("A"), Path("B"), Path("LATER")]).runs] == ["optimizer=adam", "optimizer=sgd"]
 
 
 # ---- More seeds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from nnlab.catalogue import Catalogue
 from nnlab.errors import shortened
 from nnlab.records.files import RECORDING_KEYS
 from nnlab.records.hparams import flatten
@@ -18,6 +19,27 @@ def compared_settings(settings: Mapping) -> Flat:
     return {
         key: value for key, value in flatten(dict(settings)) if key.partition(".")[0] not in UNCOMPARED_KEYS
     }
+
+
+def with_defaults(runs: Sequence[Flat]) -> list[Flat]:
+    """The settings of runs, those that a run lacks and another has with their default: it was trained by a
+    version that did not know them, or has another choice of their group."""
+    keys = dict.fromkeys(key for flat in runs for key in flat)
+    return [flat | _defaults_of([key for key in keys if key not in flat], flat) for flat in runs]
+
+
+def _defaults_of(keys: Iterable[str], flat: Flat) -> Flat:
+    """The defaults of those keys that the choices of a run have."""
+    catalogue, defaults = Catalogue("train"), {}
+    for key in keys:
+        group, dot, _ = key.partition(".")
+        choice = flat.get(f"{group}.name")
+        of_group = catalogue.keys(group if dot else None)
+        if isinstance(choice, str):
+            of_group = catalogue.choice_keys(group, choice)
+        if key in of_group and "${" not in str(of_group[key].value):
+            defaults[key] = of_group[key].value
+    return defaults
 
 
 def arm_words(arms: Sequence[Flat]) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError, list_names
-from nnlab.records.arm_names import Flat, arm_words, compared_settings
+from nnlab.records.arm_names import Flat, arm_words, compared_settings, with_defaults
 from nnlab.records.arm_scores import measured, rows_by_key, scores
 from nnlab.records.comparison_file import (
     ITSELF,
@@ -186,8 +186,9 @@ def _refuse_unfinished(runs: Sequence[StoredRun]) -> None:
 def _by_arm(runs: Sequence[StoredRun], ignoring_data: bool) -> list[tuple[Flat, list[StoredRun]]]:
     """Settings, and the runs that have them."""
     arms: dict[str, tuple[Flat, list[StoredRun]]] = {}
-    for run in runs:
-        settings = compared_settings(run.settings)
+    for run, settings in zip(
+        runs, with_defaults([compared_settings(run.settings) for run in runs]), strict=True
+    ):
         if ignoring_data:
             settings = {
                 k: v for k, v in settings.items() if not k.startswith(DATA_PREFIX) or k in HARMLESS_KEYS
@@ -197,9 +198,8 @@ def _by_arm(runs: Sequence[StoredRun], ignoring_data: bool) -> list[tuple[Flat, 
 
 
 def _refuse_apart(arms: dict[str, dict[str, list[StoredRun]]]) -> None:
-    (a, on_a), (b, on_b) = [
-        (arm, next(data for data, runs in each.items() if runs)) for arm, each in arms.items()
-    ][:2]
+    each = next(iter(arms.values()))
+    lacking = [f"{data} lacks {_without(arms, data)}" for data in each]
     raise UserError(
-        f"these runs are on different data, and no data set has all arms: {a} is on {on_a}, {b} on {on_b}"
+        f"these runs are on different data, and no data set has all arms: {list_names(lacking, NAMES_LISTED)}"
     )
