@@ -26,6 +26,7 @@ from reproduction import (
     parser,
     plus_minus,
     run_script,
+    show_progress,
 )
 
 import nnlab
@@ -110,7 +111,7 @@ def searches(
             error = errors[name][repeat, number] = error_of[(repeat, *params.values())]
             state, values = (COMPLETE, (float(error),)) if np.isfinite(error) else (FAILED, ())
             choosers[name, repeat].tell(Trial(number, params, state, values))
-        print(f"  trial {number + 1} of {trials}", end="\r", flush=True)
+        show_progress(f"trial {number + 1} of {trials}")
     return errors
 
 

@@ -70,7 +70,7 @@ class Reproduction:
     verdict: str = ""
     reproduced: str = ""  # yes, partly or no
     findings: list[str] = field(default_factory=list)
-    seconds: float = 0.0  # of the processor
+    seconds: float | None = None  # of the processor
     values: dict = field(default_factory=dict)  # the numbers behind the tables
 
     def section(self) -> str:
@@ -79,8 +79,8 @@ class Reproduction:
         parts += [table.markdown() for table in self.tables]
         parts += [f"![{self.title}](pictures/reproduce_{self.name}.png)"]
         parts += [f"**Reproduced: {self.reproduced}.** {self.verdict}", *self.findings]
-        label = "the quick version" if self.version == "quick" else "the full version"
-        parts += [f"{self.seconds:,.0f} seconds of the processor, {label}:", f"    {self.command}"]
+        took = "" if self.seconds is None else f", {self.seconds:,.0f} seconds of the processor"
+        parts += [f"The {self.version} version{took}:", f"    {self.command}"]
         return "\n\n".join(parts) + "\n"
 
 
@@ -135,6 +135,12 @@ def names_among(allowed: Iterable[str]) -> Callable[[str], list[str]]:
 
 def command_of(name: str, words: Sequence[str]) -> str:
     return " ".join([f"python scripts/reproduce/{name}.py", *words])
+
+
+def show_progress(text: str) -> None:
+    """One line on a terminal, which the next one goes over."""
+    if sys.stdout.isatty():
+        print(f"  {text}", end="\r", flush=True)
 
 
 def finish(reproduction: Reproduction, folder: Path, picture: bytes) -> None:
