@@ -26,6 +26,7 @@ from nnlab.prediction.training_data import TrainingData
 from nnlab.report import pixels
 from nnlab.report.first_layer import merged_weights
 from nnlab.report.inside import inside_sections
+from nnlab.report.layers import zeros_sentences
 from nnlab.report.page import render_page
 from nnlab.report.parts import Image as ImagePart
 from nnlab.report.parts import PlotlyFigure, Table, Text
@@ -449,3 +450,9 @@ def test_weights_of_large_images_are_merged():
     assert side == 34 and long.shape == (2, 3, 1, 442)
     same, side = merged_weights(weights[..., :64, :64], 64)
     assert side == 1 and (same == weights[..., :64, :64]).all()
+
+
+def test_the_report_says_how_many_outputs_are_zero():
+    flow = {"relu1": {"zeros": 0.8342}, "relu2": {"zeros": 0.5}, "tanh3": {"zeros": 0.0}}
+    assert zeros_sentences(flow) == ["Outputs that are 0: 83.4% of relu1, 50.0% of relu2."]
+    assert zeros_sentences({"tanh3": flow["tanh3"]}) == []
