@@ -42,6 +42,8 @@ SHARED = {  # group -> key of its base -> what it means, whatever the choice
         "target_normalization": "the same of targets, of which none is pulled in; errors are reported in the "
         "target's own unit",
         "limit": "only so many examples, classes in equal shares",
+        "reconstruct": "the targets are the inputs themselves, normalised as these are: an autoencoder; what "
+        "the data have as labels or targets is not looked at",
         "label_noise": "share of training and validation labels that are replaced by other classes",
     },
 }

@@ -136,6 +136,7 @@ def data():
     yield "example-weights", [replace(BASE, data=weighted, class_weight="balanced", split=KFold(k=3))]
     weighted = nnlab.Arrays(x[:90], x[:90], weights=random.uniform(0.5, 2, 90))
     yield "example-weights-of-numbers", [replace(BASE, data=weighted, batch_size=40)]
+    yield "reconstruction", [replace(BASE, data=nnlab.Digits(limit=100, reconstruct=True), split=KFold(k=3))]
     yield "label-noise", [replace(BASE, data=nnlab.Digits(limit=100, label_noise=0.2))]
     yield "numbers", [replace(BASE, data=NUMBERS, loss=loss) for loss in ("auto", "absolute_error")]
     yield "linear", [replace(BASE, data=NUMBERS, model=Linear(), optimizer=SGD(lr=0.05))]

@@ -130,7 +130,7 @@ def scales(subject: Subject) -> list[Finding]:
     findings = _out_of_range(subject)
     if data.normalization == "none" and x.shape[1]:
         findings += _check_scale("inputs", x, advice)
-    if getattr(data, "target_normalization", None) == "none" and not subject.dataset.classes:
+    if data.target_scaling == "none" and not subject.dataset.classes and not data.reconstruct:
         y = subject.dataset.y[subject.fold.train].astype(np.float64)
         findings += _check_scale("targets", y, "data.target_normalization=standard")
     if not findings:
@@ -151,7 +151,8 @@ def _out_of_range(subject: Subject) -> list[Finding]:
         return []
     limit = f"limit {SHARE_OUT_OF_RANGE:.0%}"
     sentence = f"{outside:.0%} of the targets are beyond the 0 to 1 of model.output=sigmoid ({limit})"
-    advice = "model.output=auto, or data.target_normalization=minmax"
+    key = "normalization" if subject.experiment.data.reconstruct else "target_normalization"
+    advice = f"model.output=auto, or data.{key}=minmax"
     return [Finding("fail", outside, SHARE_OUT_OF_RANGE, sentence, advice, "out_of_range")]
 
 

@@ -96,7 +96,7 @@ def cross_validation_rows(subject: Subject, examples: np.ndarray) -> tuple[Sampl
     if dataset.noisy is not None:
         dataset = replace(dataset, y=dataset.noisy, noisy=None)
     data = replace(subject.experiment.data, normalization="standard")
-    if not dataset.classes:
+    if not dataset.classes and not data.reconstruct:
         data = replace(data, target_normalization="standard")
     sample = subject.with_data(
         dataset, Fold(everything, everything, everything), data=data, model=MLP(hidden=(64,)), init=Auto(),

@@ -163,6 +163,12 @@ class Dataset:
         return examples if self.numbers is None else self.numbers[examples]
 
 
+def real_numbers(x) -> np.ndarray:
+    """Inputs as targets: in memory, and of a type with signs and fractions that holds them exactly."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+
+
 def _rarer_class(y: np.ndarray) -> int:
     """Of two classes, the one with fewer examples; of equally many, the second."""
     second = np.count_nonzero(y)
@@ -178,6 +184,7 @@ class Data(Component):
                    test set); of data with groups whole groups, about so many
     label_noise    the probability that a label is replaced by another class, all equally likely.
                    Training and validation see these labels; test labels are always the true ones
+    reconstruct    the targets are the inputs themselves, normalised as these are: of an autoencoder
     seed           seeds every random draw: limit, label noise, the examples of synthetic data
     """
 
@@ -188,7 +195,13 @@ class Data(Component):
     normalization: str = static("robust", choices=NORMALIZATION_NAMES)
     limit: int | None = static(None, low=1, high=LARGEST_COUNT)
     label_noise: float = static(0.0, low=0, high=1)
+    reconstruct: bool = static(False)
     seed: int = static(0, low=0, high=LARGEST_EXACT_INTEGER)
+
+    @property
+    def target_scaling(self) -> str:
+        """How targets that are numbers are normalised."""
+        return self.normalization if self.reconstruct else getattr(self, "target_normalization", "none")
 
     def statistics_groups(self, spec: DataSpec) -> int | None:
         """How many runs of inputs, such as the pixels of a channel, share a mean and a scale; None: no two
@@ -216,7 +229,7 @@ class Data(Component):
         except UserError as e:
             raise UserError(f"data '{self.name}': {e}") from e
         warn_of_identifiers(dataset)
-        dataset = self._add_label_noise(self._limit_examples(dataset))
+        dataset = self._add_label_noise(self._reconstructed(self._limit_examples(dataset)))
         warn_if_sparse(dataset.number_inputs, self.normalization)
         return dataset
 
@@ -261,6 +274,20 @@ class Data(Component):
                 f"data.limit = {self.limit}: too few for a training set and a {(lost or ['test'])[0]} set; "
                 f"take more of the {n}"
             )
+
+    def _reconstructed(self, dataset: Dataset) -> Dataset:
+        """With the inputs as targets, if so set."""
+        if not self.reconstruct:
+            return dataset
+        if dataset.columns:
+            raise UserError(
+                f"data.reconstruct = true: data '{self.name}' has columns, of which each fold makes inputs "
+                f"of its own; take data=csv, npz or another whose inputs are numbers"
+            )
+        return replace(
+            dataset, y=real_numbers(dataset.x), classes=(), labels="text", noisy=None,
+            target_names=tuple(dataset.features),
+        )  # fmt: skip
 
     def _add_label_noise(self, dataset: Dataset) -> Dataset:
         if not self.label_noise:

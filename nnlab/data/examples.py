@@ -63,7 +63,8 @@ class Examples:
         self.encoding, self.rare = self.spec.encoding, data.rare
         self.input_normalization = data.normalization
         self.statistics_groups = data.statistics_groups(dataset.spec)
-        self.target_normalization = "none" if dataset.classes else data.target_normalization
+        self.reconstructs = data.reconstruct
+        self.target_normalization = "none" if dataset.classes else data.target_scaling
         if dataset.columns:
             self.center = center_inputs(dataset.x, self.encoding, self.input_normalization)
             self.x = raw_table_on_device(dataset.x, raw_center(self.encoding, self.center), template)
@@ -105,6 +106,8 @@ class Examples:
             fitted = fit_inputs(x, self.encoding, method, fold.train, self.rare, self.statistics_groups)
             if self.dataset.classes:
                 target_mean, target_scale = np.zeros(self.outputs), np.ones(self.outputs)
+            elif self.reconstructs:
+                target_mean, target_scale = fitted["mean"], fitted["scale"]
             else:
                 target_mean, target_scale = statistics(
                     self.dataset.targets(), self.target_normalization, fold.train

@@ -15,7 +15,7 @@ SMALLEST_MAXIMUM = {"float32": 1e-30, "float64": 1e-150}
 
 def refuse_extremes(data, dataset, dtype: str) -> None:
     """Raise `UserError` if inputs or targets are too large for `dtype`, or a column of inputs too small."""
-    is_unscaled_target = not dataset.classes and getattr(data, "target_normalization", "none") == "none"
+    is_unscaled_target = not dataset.classes and data.target_scaling == "none"
     if dataset.x.dtype.kind == "f":
         x = dataset.number_inputs
         blocks = [x] if isinstance(x, np.ndarray) else row_blocks(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +38,28 @@ class NewExamples(Protocol):
 
     def where(self, line: int, column: str = "") -> str:
         """`new.csv, line 7, column 'age'`: the place of an example, by what `Block.lines` has of it."""
+
+
+@dataclass(frozen=True)
+class InputsAsTargets:
+    """Examples without targets, for a run that reconstructs its inputs."""
+
+    examples: NewExamples
+
+    @property
+    def identifier(self) -> str | None:
+        return self.examples.identifier
+
+    @property
+    def target(self) -> str:
+        return ""
+
+    def blocks(self) -> Iterator[Block]:
+        for block in self.examples.blocks():
+            yield replace(block, targets=block.x.reshape(len(block.x), -1))
+
+    def where(self, line: int, column: str = "") -> str:
+        return self.examples.where(line, column)
 
 
 def block_size(inputs: int) -> int:

@@ -54,11 +54,19 @@ class TestPredictions:
             lines = np.flatnonzero(self.is_wrong & ~np.isnan(self.confidence))
             badness = self.confidence[lines]
         else:
-            spread = self.targets.std(0)
-            sizes = abs(self.residuals) / np.where(spread > 0, spread, 1)
+            sizes = self._sizes()
             lines = np.flatnonzero(~np.isnan(sizes).any(1))
             badness = sizes[lines].max(1, initial=0)
         return lines[np.argsort(-badness, kind="stable")[:count]]
+
+    def worst_target(self, line: int) -> int:
+        """The number of the target with the largest residual in a line, in the same units."""
+        return int(np.argmax(self._sizes()[line]))
+
+    def _sizes(self) -> np.ndarray:
+        """(n, m): residuals in units of their targets' standard deviations, without their signs."""
+        spread = self.targets.std(0)
+        return abs(self.residuals) / np.where(spread > 0, spread, 1)
 
 
 @typed

@@ -17,7 +17,7 @@ from nnlab.data.sources import SOURCES, Data
 from nnlab.data.spec import DataSpec
 from nnlab.errors import UserError, shortened
 from nnlab.prediction.array_examples import dataset_examples, idx_examples, is_idx, npy_examples, npz_examples
-from nnlab.prediction.blocks import NewExamples
+from nnlab.prediction.blocks import InputsAsTargets, NewExamples
 from nnlab.prediction.csv_examples import CsvExamples
 from nnlab.prediction.image_examples import image_examples, is_of_images
 from nnlab.suggestions import UNSUPPORTED_EXTENSIONS, dataset_for_file, hint
@@ -30,7 +30,14 @@ def open_examples(
     data: str, spec: DataSpec, training_data: Data, labelled: bool = False, target: str | int | None = None
 ) -> Iterator[NewExamples]:
     """The examples of a file, a folder, or a data set of nnlab's own by its name; `labelled` ones with their
-    targets, of which `target` names the column. Raises `UserError`."""
+    targets, of which `target` names the column; those of a run that reconstructs are their inputs. Raises
+    `UserError`."""
+    if labelled and training_data.reconstruct:
+        if target is not None:
+            raise UserError(f"target = {target!r}: of data.reconstruct=true the targets are the inputs")
+        with open_examples(data, spec, training_data) as examples:
+            yield InputsAsTargets(examples)
+        return
     path = Path(data).expanduser()
     if data in BUILT_IN and not path.exists():
         dataset = training_data if training_data.name == data else BUILT_IN[data]()

@@ -18,7 +18,7 @@ def describe_run(e: Experiment, spec: DataSpec, weighted: bool = False) -> dict[
     of the table of metrics; and what the threshold of two classes is by, a metric or said itself."""
     where = [getattr(e.data, key, None) for key in ("path", "target")]
     loss = e.loss_for(spec).name
-    normalization = getattr(e.data, "target_normalization", "none")
+    normalization = e.data.target_scaling
     weights = _weights_of_losses(e, weighted)
     return {
         "data": ": ".join([e.data.name, *(str(part) for part in where if part)]),
@@ -60,7 +60,8 @@ def run_title(e: Experiment, fit: Fit, rows: int) -> str:
 
 def experiment_title(e: Experiment, spec: DataSpec, searched=()) -> str:
     """digits (1797 x 1 x 8 x 8, 10 classes), mlp 64-64-10, adam; without the groups that are `searched`."""
-    kind = f"{len(spec.classes)} classes" if spec.classes else "regression"
+    kind = "reconstruction" if e.data.reconstruct else "regression"
+    kind = f"{len(spec.classes)} classes" if spec.classes else kind
     outputs = e.loss_for(spec).outputs(spec.outputs)
     parts = {
         "data": f"{e.data.name} ({spec.dimensions}, {kind})",

@@ -18,6 +18,7 @@ from nnlab.report.trained_run import TrainedRun
 CLASSES_HEADING, NUMBERS_HEADING = "Misclassified examples", "Largest residuals"
 IMAGES_SHOWN, LINES_SHOWN = 24, 12
 COLUMNS_SHOWN = 40
+TARGETS_NAMED = 4  # of more, only the one with the largest residual is named
 IMAGE_WIDTH = 96  # pixels on the screen
 PIXELATED_UP_TO = 48  # pixels along a side of an image that is shown with its pixels
 
@@ -40,9 +41,13 @@ def mistakes_section(run: TrainedRun) -> Section:
     dataset = run.data.dataset
     places = places_in(dataset, predictions)[worst]
     lines = [prediction_cells(predictions, spec, n) for n in worst]
-    words = Text(_sentence(predictions, spec, len(worst)))
+    sentence = _sentence(predictions, spec, len(worst))
     if as_pictures:
-        return Section(heading, [words, *example_images(dataset, places, lines)])
+        answers = None
+        if run.model.experiment.data.reconstruct and is_image(spec.shape):
+            answers, sentence = predictions.predictions[worst], f"{sentence} Below each, its reconstruction."
+        return Section(heading, [Text(sentence), *example_images(dataset, places, lines, answers)])
+    words = Text(sentence)
     return Section(heading, [words, example_table(dataset, places, lines)])
 
 
@@ -54,19 +59,27 @@ def prediction_cells(predictions: TestPredictions, spec: DataSpec, n: int) -> di
         cells["true"] = spec.classes[true] if true >= 0 else "unknown"
         cells["predicted"] = spec.classes[predictions.predictions[n]]
         return cells | {"probability": f"{predictions.confidence[n]:.1%}"}
-    names = spec.targets if spec.outputs > 1 else ("",)
-    for i, name in enumerate(names or [str(i) for i in range(spec.outputs)]):
-        of = f" {name}" if name else ""
+    names = spec.targets or [str(i) for i in range(spec.outputs)]
+    targets = {i: f" {name}" for i, name in enumerate(names)} if spec.outputs > 1 else {0: ""}
+    if spec.outputs > TARGETS_NAMED:
+        worst = predictions.worst_target(n)
+        cells["target"], targets = names[worst], {worst: ""}
+    for i, of in targets.items():
         cells[f"true{of}"] = f"{predictions.targets[n, i]:.5g}"
         cells[f"predicted{of}"] = f"{predictions.predictions[n, i]:.5g}"
         cells[f"residual{of}"] = f"{predictions.residuals[n, i]:+.3g}"
     return cells
 
 
-def example_images(dataset: Dataset, places: np.ndarray, lines: list[dict[str, str]]) -> list[Image]:
-    """An image of each example, with what is true and what was predicted below it."""
+def example_images(
+    dataset: Dataset, places: np.ndarray, lines: list[dict[str, str]], answers: np.ndarray | None = None
+) -> list[Image]:
+    """An image of each example, with what is true and what was predicted below it; of a reconstruction the
+    `answers` (n, d), which are images too."""
     shape = dataset.spec.shape
     x = np.asarray(dataset.x[places]).reshape(len(places), *shape)
+    if answers is not None:
+        x = np.concatenate([x, answers.reshape(x.shape)], axis=2)
     if is_image(shape):
         pngs, width, small = image_pngs(x), IMAGE_WIDTH, max(shape[1:]) <= PIXELATED_UP_TO
     else:

@@ -81,7 +81,7 @@ def _unit_of_objective(name: str, e: Experiment, cache: DataCache) -> tuple:
         return ()
     scale = ""
     if not dataset.classes:
-        scale = getattr(e.data, "target_normalization", "")
+        scale = e.data.target_scaling
     return e.loss_for(dataset.spec).name, scale, e.class_weight
 
 
