@@ -19,8 +19,8 @@ LAYERS = [
     ("autodiff", "data", "optimizers", "regularizers", "schedules", "stopping"),
     ("tables",), ("data.sources",), ("initializers", "losses", "models"), ("experiment",), ("training",),
     ("equation", "checks", "search"), ("testing",),
-    ("records",), ("reproduction",),
-    ("prediction",), ("pictures",), ("report",), ("commands",), ("tab_files",), ("tab",),
+    ("records",), ("prediction",),
+    ("reproduction",), ("pictures",), ("report",), ("commands",), ("tab_files",), ("tab",),
     ("shells",), ("cli",), ("__main__",),
 ]  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -12,7 +12,7 @@ from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.word_lists import composed_runs_of
 from nnlab.experiment import Experiment
-from nnlab.reproduction.measured import measure_of
+from nnlab.reproduction.measured import VOTE_MEASURE, measure_of
 from nnlab.reproduction.published import VERSIONS, merged, read_table, table_from, table_names
 from nnlab.reproduction.reproduction import Plan
 
@@ -55,6 +55,16 @@ def test_a_column_may_measure_something_else():
     columns = {"tanh": [], "relu": {"words": ["model.activation=relu"], "measure": "train_loss"}}
     cells = table(columns=columns, claims=[]).cells
     assert [cell.measure for cell in cells.values()] == ["test_error", "test_error", "train_loss"]
+
+
+def test_a_row_may_have_other_words_in_a_version():
+    rows = {
+        "narrow": [],
+        "wide": {"words": ["model.hidden=[9]", "init=zeros"], "quick": ["model.hidden=[3]"]},
+    }
+    mine = table(rows=rows)
+    assert {"model.hidden=[3]", "init=zeros"} <= {*mine.words("wide/relu", "quick")}
+    assert {"model.hidden=[9]", "init=zeros"} <= {*mine.words("wide/relu", "full")}
 
 
 @pytest.mark.parametrize("text, pairs, larger", [
@@ -174,23 +184,25 @@ def mnist(tmp_path_factory):
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", TABLES)
 def test_every_cell_composes_and_trains_for_two_epochs(name, version, mnist):
-    """On little data: all cells together, and what they measure is there, and finite."""
+    """On little data: what they measure is there, and finite. Of many cells nine train."""
     published = read_table(name)
     given = ["epochs=2", "seeds=1"]
     mine = {"data=mnist1d": ["data.n=120"], "data=idx": [f"data.path={mnist}"]}
+    if "model.hidden" not in published.keys_of_cells and any("model.hidden" in w for w in published.settings):
+        given.append("model.hidden=[6,5]")
     given += next((more for word, more in mine.items() if word in published.settings), [])
     plan = Plan(published, version, tuple(given), tuple(published.cells))
     runs = composed_runs_of(CommandLine("train"), plan.runs)
     experiments = [Experiment.from_config(experiment_settings(run.settings)) for run in runs]
     assert len({*experiments}) == len(experiments)
     assert {e.seeds for e in experiments} == {1} and all(e.epochs == 2 for e in experiments)
-    fit = nnlab.Fit(experiments).run()
-    for cell in published.cells:
-        result = fit.results[plan.run_of(cell)]
-        row = {"test": result.test, "best": result.best}
-        assert result.status == "finished" and np.isfinite(
-            measure_of(row, published.cells[cell].measure, cell)
-        )
+    cells = [name for name, each in published.cells.items() if each.measure != VOTE_MEASURE]
+    cells = cells[:: max(1, len(cells) // 8)]
+    for cell, result in zip(
+        cells, nnlab.Fit([experiments[plan.run_of(c)] for c in cells]).run().results, strict=True
+    ):
+        value = measure_of({"test": result.test, "best": result.best}, published.cells[cell].measure, cell)
+        assert result.status == "finished" and np.isfinite(value), cell
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from datafiles import idx_arrays, write_idx
 from processes import Started, forked
 from test_published_tables import TREE
 
@@ -46,6 +47,27 @@ def test_the_cells_are_those_of_nnlab_train(flowers):
         assert cell["command"] == run.command
         assert cell["ours"]["mean"] == pytest.approx(100 * np.mean(errors))
         assert {*run.command.split()} >= {"data=iris", "epochs=9", "optimizer=sgd", "seeds=3"}
+
+
+def test_votes_are_those_of_nnlab_evaluate(tmp_path, monkeypatch):
+    """On the test set of a file's own, which evaluate reads too."""
+    monkeypatch.chdir(tmp_path)
+    write_idx(tmp_path, idx_arrays(train=90, test=60))
+    tree = TREE | {
+        "settings": ["data=idx", "split=none", "metric=last", "epochs=3"], "claims": [],
+        "columns": {"rows": [], "vote": {"measure": "vote_error"}},
+        "published": {"wide": {"rows": 1.0, "vote": {"mean": 1.0, "n": 1}}},
+    }  # fmt: skip
+    Path("votes.yaml").write_text(yaml.safe_dump(tree))
+    assert (
+        main(["reproduce", "votes.yaml", "full", "data.path=.", "hydra.run.dir=voted", "show=[curves]"]) == 0
+    )
+    rows, vote = written(tmp_path, "voted")["cells"]
+    assert rows["folder"] == vote["folder"] and len(rows["values"]) == 3 and len(vote["values"]) == 1
+    assert vote["verdict"]["status"] == "single" and Path("voted/curves.png").stat().st_size > 1000
+    model, images = nnlab.load(f"voted/{vote['folder']}"), idx_arrays(train=90, test=60)
+    wrong = model.vote(images["t10k-images-idx3-ubyte"]) != model.classes[images["t10k-labels-idx1-ubyte"]]
+    assert vote["values"] == pytest.approx([100 * wrong.mean()])
 
 
 def test_a_run_by_its_own_command_gives_the_same(flowers, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from nnlab.commands.early_end import EndedEarly
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors, print_advice
 from nnlab.commands.reproduce_request import ReproduceRequest
-from nnlab.commands.run_folders import make_multirun_folder
+from nnlab.commands.run_folders import PreparedRun, make_multirun_folder
 from nnlab.commands.word_lists import composed_runs_of
 from nnlab.errors import UserError
 from nnlab.records.files import atomic_write
@@ -41,7 +41,7 @@ from nnlab.reproduction.text import closing_lines, markdown, screen_lines
 from nnlab.runtime.machine import in_bytes, processor_name
 from nnlab.training.data_cache import DataCache
 from nnlab.training.memory import memory_needed
-from nnlab.training.placement import duration_text, estimate_work
+from nnlab.training.placement import GPU_START_SECONDS, duration_text, estimate_work
 
 FOLDER = "outputs/reproduce/${now:%Y-%m-%d_%H-%M-%S}_"  # and the table's name
 MARKDOWN_FILE = "reproduction.md"
@@ -66,7 +66,7 @@ def run(request: ReproduceRequest) -> int:
         remove_unstarted(folder)
         raise
     with saying_how_to_go_on(folder):
-        exit_code = train_command.train_runs(prepared, folder)
+        exit_code = train_and_draw(prepared, folder)
     conclude(reproduction, folder, processor_seconds() - before)
     return exit_code
 
@@ -82,7 +82,7 @@ def go_on(folder: Path) -> int:
     if len(unfinished.ended) < len(unfinished.runs):
         reproduction = replace(reproduction, seconds=None)
         with saying_how_to_go_on(folder):
-            exit_code = resumed_train.train_rest(unfinished, [], train_command.train_runs)
+            exit_code = resumed_train.train_rest(unfinished, [], train_and_draw)
     conclude(reproduction, folder, reproduction.seconds)
     return exit_code
 
@@ -127,6 +127,15 @@ def conclude(reproduction: Reproduction, folder: Path, seconds: float | None) ->
         screen.line(line)
 
 
+def train_and_draw(
+    runs: list[PreparedRun], folder: Path, resumed: train_command.Resumed | None = None
+) -> int:
+    """Train the runs, or go on with them, and draw the pictures that they ask for; returns the exit code."""
+    exit_code = train_command.train_runs(runs, folder, resumed)
+    train_command.draw_pictures(runs, folder)
+    return exit_code
+
+
 @contextmanager
 def saying_how_to_go_on(folder: Path) -> Iterator[None]:
     """Where training ends early, say that `nnlab reproduce FOLDER` goes on with it and judges it."""
@@ -143,17 +152,23 @@ def show_plan(plan: Plan, runs: list[ComposedRun]) -> int:
         cache = DataCache()
         fits = [train_command.prepare(run.settings, cache) for run in runs]
         fit = train_command.joint_fit(fits)
-    seconds = [estimate_work(f.rows, f.datasets).cpu_seconds(threads=1) for f in fits]
+    works = [estimate_work(f.rows, f.datasets) for f in fits]
+    seconds = [work.cpu_seconds(threads=1) for work in works]
+    on_gpu = GPU_START_SECONDS + estimate_work(fit.rows, fit.datasets).gpu_seconds("float32")
     screen = Terminal()
     counts = f"{len(plan.cells)} cells, {len(runs)} runs: {len(fit.rows)} rows in {len(fit.stacks())} stacks"
     screen.line(f"{plan.table.name}: {plan.label}")
     screen.line(f"  {counts}")
     memory = in_bytes(memory_needed(fit.stacks(), fit.datasets, fit.processes))
-    screen.line(f"  memory {memory}, time about {duration_text(sum(seconds))} of one core")
-    screen.line("")
+    times = f"{duration_text(sum(seconds))} of one core, or {duration_text(on_gpu)} of a large GPU"
+    screen.line(f"  memory {memory}, time about {times}")
+    shared = [word for word in plan.runs[0] if all(word in words for words in plan.runs)]
+    for line in ["", *labelled_lines("all cells", " ".join(shared)), ""]:
+        screen.line(line)
     for words, some in zip(plan.runs, seconds, strict=True):
         cells = [cell for cell in plan.cells if plan.words(cell) == words]
-        for line in labelled_lines(", ".join(cells), f"about {duration_text(some)}: {' '.join(words)}"):
+        own = " ".join(word for word in words if word not in shared)
+        for line in labelled_lines(", ".join(cells), f"about {duration_text(some)}: {own}"):
             screen.line(line)
     return 0
 

@@ -98,11 +98,15 @@ def train_all(runs: list[PreparedRun], folder: Path, resumed: Resumed | None = N
     """Train the runs, or go on with them, and compare several at the end; `folder` is that of the run, or of
     all runs of -m."""
     exit_code = _train_and_compare(runs, folder, resumed)
-    cache = runs[0].prepared.cache
+    draw_pictures(runs, folder)
+    return exit_code
+
+
+def draw_pictures(runs: list[PreparedRun], folder: Path) -> None:
+    """The pictures that the runs ask for, once they have ended."""
     with early_end.reporting_what_is_saved(lambda: _describe_ended(folder)):
         ended = {run.name: EndedRun(run.folder, run.settings, run.command) for run in runs}
-        show_pictures("train", ended, folder, cache)
-    return exit_code
+        show_pictures("train", ended, folder, runs[0].prepared.cache)
 
 
 def _describe_ended(folder: Path) -> str:

@@ -11,6 +11,9 @@ from nnlab.errors import UserError, nearest
 from nnlab.records.multirun_file import stored_run_names
 from nnlab.records.stored_run import StoredRun
 from nnlab.reproduction.reproduction import Reproduction
+from nnlab.training.data_cache import DataCache
+
+VOTE_MEASURE = "vote_error"  # of the majority of all rows: see votes.py
 
 
 def with_measured(reproduction: Reproduction, folder: Path, seconds: float | None) -> Reproduction:
@@ -26,9 +29,10 @@ def with_measured(reproduction: Reproduction, folder: Path, seconds: float | Non
     ended = {cell: plan.run_of(cell) for cell in plan.cells if runs[plan.run_of(cell)].ended}
     steps = [run.speed.get("step_seconds", 0.0) if run.ended else 0.0 for run in runs]
     total = sum(steps) or 1.0
+    cache = DataCache()  # of the data that votes are cast on
     return replace(
         reproduction,
-        values={cell: _values(reproduction, cell, runs[i]) for cell, i in ended.items()},
+        values={cell: _values(reproduction, cell, runs[i], cache) for cell, i in ended.items()},
         commands={cell: runs[i].command for cell, i in ended.items()},
         folders={cell: names[i] for cell, i in ended.items()},
         seconds=seconds,
@@ -36,9 +40,14 @@ def with_measured(reproduction: Reproduction, folder: Path, seconds: float | Non
     )
 
 
-def _values(reproduction: Reproduction, cell: str, run: StoredRun) -> np.ndarray:
-    """(seeds,): in the table's unit, NaN where a row diverged; the mean over the folds of a seed."""
+def _values(reproduction: Reproduction, cell: str, run: StoredRun, cache: DataCache) -> np.ndarray:
+    """(seeds,): in the table's unit, NaN where a row diverged; the mean over the folds of a seed. A vote of
+    all rows is one value."""
     measure, factor = reproduction.table.cells[cell].measure, reproduction.table.factor
+    if measure == VOTE_MEASURE:
+        from nnlab.reproduction.votes import vote_error  # loads networks
+
+        return factor * np.array([vote_error(run, cache)])
     by_seed: dict[int, list[float]] = {}
     for row in run.rows:
         value = np.nan if row["status"] == "diverged" else measure_of(row, measure, run.path)

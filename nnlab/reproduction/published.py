@@ -46,10 +46,14 @@ class Cell:
     words: tuple[str, ...]
     measure: str
     published: Published | None  # None: of a figure, without numbers
+    more: dict[str, tuple[str, ...]] = field(default_factory=dict)  # version -> words in place of some
 
     @property
     def name(self) -> str:
         return f"{self.row}/{self.column}" if self.column else self.row
+
+    def words_of(self, version: str) -> tuple[str, ...]:
+        return merged(self.words, self.more.get(version, ()))
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ class PublishedTable:
 
     @cached_property
     def keys_of_cells(self) -> set[str]:
-        return {key_of(word) for cell in self.cells.values() for word in cell.words}
+        words = (w for cell in self.cells.values() for v in VERSIONS for w in cell.words_of(v))
+        return {key_of(word) for word in words}
 
     def words(self, cell: str, version: str, given: Sequence[str] = ()) -> tuple[str, ...]:
         """The words of `nnlab train` for a cell, with those of the command line. Raises `UserError` for one
@@ -121,7 +126,7 @@ class PublishedTable:
                 raise UserError(
                     f"{word}: the cells of {self.name} differ in {key_of(word)}; cells= picks some"
                 )
-        cell_words = self.cells[cell].words
+        cell_words = self.cells[cell].words_of(version)
         shared = merged(self.settings, self.versions[version].all_words(given), given)
         return merged(shared, cell_words, keep=given)
 
@@ -204,8 +209,17 @@ KEYS = (
 )  # fmt: skip
 WORD_KEYS = ("words", "with_path", "without_path")  # of a version
 VERSION_KEYS = (*WORD_KEYS, "cells", "cost")
-LINE_KEYS = ("words", "measure")  # of a row or a column
+LINE_KEYS = ("words", "measure", *VERSIONS)  # of a row or a column
 VALUE_KEYS = ("mean", "sd", "n")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What is common to a row, or to a column."""
+
+    words: tuple[str, ...] = ()
+    measure: str | None = None
+    more: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class _Reader:
@@ -276,17 +290,18 @@ class _Reader:
                 values = {"": values}
             self._known(values, f"published.{row}", columns or [""])
             for column, value in values.items():
-                words, measure = rows[row]
-                more, of_column = columns[column] if columns else ((), None)
-                measure = of_column or measure or self.text("measure")
-                cell = Cell(row, column, merged(words, more), measure, self._published(row, value))
+                of_row, of_column = rows[row], columns[column] if columns else _Line()
+                measure = of_column.measure or of_row.measure or self.text("measure")
+                words = merged(of_row.words, of_column.words)
+                more = {v: merged(of_row.more[v], of_column.more.get(v, ())) for v in VERSIONS}
+                cell = Cell(row, column, words, measure, self._published(row, value), more)
                 cells[cell.name] = cell
         if not cells:
             self.refuse("published: a table has at least one cell")
         return cells
 
-    def _lines(self, key: str) -> dict[str, tuple[tuple[str, ...], str | None]]:
-        """The words, and the measure if it says one, of each row or column."""
+    def _lines(self, key: str) -> dict[str, _Line]:
+        """The rows, or the columns."""
         lines = self.tree.get(key)
         if not isinstance(lines, dict) or not lines:
             self.refuse(f"{key}: expected names with a list of words each")
@@ -299,7 +314,8 @@ class _Reader:
             measure = line.get("measure")
             if measure is not None and not isinstance(measure, str):
                 self.refuse(f"{key}.{name}.measure = {measure!r}: expected the name of a metric")
-            read[name] = self.words(f"{key}.{name}", line.get("words", [])), measure
+            more = {v: self.words(f"{key}.{name}.{v}", line.get(v, [])) for v in VERSIONS}
+            read[name] = _Line(self.words(f"{key}.{name}", line.get("words", [])), measure, more)
         return read
 
     def _published(self, where: str, value) -> Published | None:

@@ -25,7 +25,18 @@ from nnlab.reproduction.verdicts import (
 from nnlab.untrusted import is_number, read_json, unlinked_file
 
 # Words that leave a full job the published one: where the data are, how many seeds, where it is computed.
-HARMLESS = {"data.path", "seeds", "seed", "device", "threads", "checkpoint", "picture", "predictions", "show"}
+HARMLESS = {
+    "data.path",
+    "seeds",
+    "seed",
+    "device",
+    "threads",
+    "caption",
+    "checkpoint",
+    "picture",
+    "predictions",
+    "show",
+}
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,12 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def verdict_text(verdict: CellVerdict, unit: str) -> str:
-    words = {"unpublished": "", "single": "one seed", "not judged": ""}
-    if verdict.status != "outside":
-        return words.get(verdict.status, verdict.status)
-    side = "above" if verdict.difference > 0 else "below"
-    return f"{number(abs(verdict.difference), unit)} {side}, outside ± {number(verdict.margin, unit)}"
+    if verdict.status not in ("outside", "single"):
+        return {"unpublished": "", "not judged": ""}.get(verdict.status, verdict.status)
+    far = f"{number(abs(verdict.difference), unit)} {'above' if verdict.difference > 0 else 'below'}"
+    if verdict.status == "single":
+        return f"{far}, one value"
+    return f"{far}, outside ± {number(verdict.margin, unit)}"
 
 
 def pair_text(pair: ClaimPair, unit: str) -> str:

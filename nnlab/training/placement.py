@@ -136,11 +136,13 @@ def _choose(rows: list[Row], datasets, repeats: float, parallel_rows: float) -> 
 
 
 def duration_text(seconds: float) -> str:
-    """`0.3 s`, `40 s`, `12 min`, `3.5 h`: no more digits than an estimate has."""
+    """`0.3 s`, `40 s`, `12 min`, `3.5 h`, `280 h`: no more digits than an estimate has."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.1g} s" if seconds < 10 else f"{seconds:.0f} s"
+            return (
+                f"{seconds / size:.2g} {unit}" if seconds < 99.5 * size else f"{seconds / size:,.0f} {unit}"
+            )
+    return f"{seconds:.1g} s" if seconds < 9.5 else f"{seconds:.0f} s"
 
 
 def worth_compiling(rows: list[Row], datasets, repeats: float = 1) -> bool:
