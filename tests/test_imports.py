@@ -46,8 +46,10 @@ WAITED_FOR = {
         {"torch", "numpy", "optuna", "sklearn", "scipy", "hydra", "omegaconf", "safetensors", "rich"},
     ("nnlab.commands.help", "nnlab.commands.train", "nnlab.commands.check", "nnlab.commands.graph"):
         {"torch", "numpy", "optuna", "sklearn", "scipy", "safetensors", "rich"},
-    ("nnlab.commands.predict", "nnlab.commands.evaluate", "nnlab.commands.run_request"):
+    ("nnlab.commands.predict", "nnlab.commands.evaluate", "nnlab.commands.run_request",
+     "nnlab.commands.compare"):
         {"torch", "optuna", "sklearn", "scipy", "rich"},
+    ("nnlab.commands.compare_folders",): {"torch", "optuna", "sklearn", "matplotlib", "tensorboard"},
     ("nnlab.commands.sweep", "nnlab.commands.board", "nnlab.commands.report"):
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip

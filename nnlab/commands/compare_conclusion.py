@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.commands.compare_pictures import draw_comparison
 from nnlab.commands.messages import print_advice
 from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
 from nnlab.records.comparison_words import comparison_lines
@@ -18,6 +17,9 @@ from nnlab.records.text_columns import command_lines, labelled_lines
 def conclude(folder: Path, measure: str | None = None) -> int:
     """Compare the arms in the folder, by another `measure` if one is given. Returns 1 if every row of some
     arm diverged."""
+    # Who only reads folders need not wait for matplotlib and TensorBoard.
+    from nnlab.commands.compare_pictures import draw_comparison
+
     file = read_comparison(folder)
     if measure is not None:
         file = file.with_measure(measure)
