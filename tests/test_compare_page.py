@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 HEADINGS = [f"{what} on {data}" for data in ("iris", "wine") for what in
             ("Which is better", "All pairs", "Curves of the arms")]  # fmt: skip
-HEADINGS += ["How it was computed", "How to repeat it"]
+HEADINGS += ["Over all data sets", "How it was computed", "How to repeat it"]
 
 
 def nnlab(*words) -> tuple[int, str, str]:
@@ -91,6 +91,16 @@ def test_its_figures_have_every_seed(folder):
     assert len(curves) == 4
     named = [[trace["name"] for trace in figure["data"] if "name" in trace] for figure in curves]
     assert {*named[0]} == {"optimizer=sgd", "optimizer=momentum", "optimizer=adam"}
+
+
+def test_the_ranks_over_all_data_sets(folder):
+    text = " ".join(text_of(folder / "report.html").split())
+    ranking = json.loads((folder / "compare.json").read_text())["over_data"]["ranking"]
+    assert ranking["data"] == ["iris", "wine"] and sum(ranking["mean_ranks"]) == 6
+    assert re.search(f"{ranking['arms'][0]} {ranking['mean_ranks'][0]:.2f} ", text)
+    profile = figures_of(folder)[-1]
+    assert [trace["name"] for trace in profile["data"]] == ranking["arms"]
+    assert profile["data"][0]["x"][0] == 1 and sum(trace["y"][0] for trace in profile["data"]) >= 100
 
 
 def test_a_picture_is_beside_it(folder):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from nnlab.commands.messages import print_advice
 from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
 from nnlab.records.comparison_words import comparison_lines
 from nnlab.records.console import board_command
+from nnlab.records.ranking_words import ranking_lines, ranking_of
 from nnlab.records.stored_comparison import StoredComparison, of_file
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines
+from nnlab.statistics.comparison import Comparison
 
 
 def conclude(folder: Path, measure: str | None = None) -> int:
@@ -25,6 +28,8 @@ def conclude(folder: Path, measure: str | None = None) -> int:
         file = file.with_measure(measure)
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
+    if ranking := ranking_of(_by_measure(comparisons)):
+        file = replace(file, others=file.others | {"over_data": {"ranking": ranking.to_json()}})
     write_comparison(folder, file, comparisons)
     lines = show(stored, comparisons, file.measure, folder)
     draw_comparison(folder, stored, comparisons, lines)
@@ -44,9 +49,18 @@ def show(
         for line in lines:
             terminal.line(line)
         printed += lines
+    if ranking := ranking_of(_by_measure(comparisons)):
+        printed += ranking_lines(ranking)
+        for line in ranking_lines(ranking):
+            terminal.line(line)
     if folder:
         lines = ["", *labelled_lines("comparison", folder)]
         lines += command_lines("its page", shell_line(["nnlab", "report", str(folder)]))
         for line in [*lines, *command_lines("their curves", board_command(folder))]:
             terminal.line(line)
     return printed
+
+
+def _by_measure(comparisons: Comparisons) -> dict[str, Comparison]:
+    """Data set -> the arms compared by the measure, the first quantity of each."""
+    return {data: next(iter(of_data.values())) for data, of_data in comparisons.items()}

@@ -19,6 +19,7 @@ from nnlab.records.text import shell_word
 from nnlab.records.text_columns import elide_middle
 from nnlab.report.compare_figures import forest_figure, matrix_figure
 from nnlab.report.compare_methods import methods_section
+from nnlab.report.compare_over_data import over_data_section
 from nnlab.report.compare_pairs import pairs_table
 from nnlab.report.comparison import runs_figure
 from nnlab.report.page import Section
@@ -50,6 +51,10 @@ class DataPage:
     def comparison(self) -> Comparison:
         return next(iter(self.comparisons.values()))
 
+    def values(self) -> dict[str, np.ndarray]:
+        """The units of each arm by the measure."""
+        return arm_units(self.runs, self.quantity.name) if self.comparisons else {}
+
     @property
     def quantity(self) -> ComparedQuantity:
         return ComparedQuantity(next(iter(self.comparisons)), self.task)
@@ -69,6 +74,8 @@ def compare_sections(folder: Path) -> Iterator[Section]:
     pages = [_data_page(folder, file, data, compared.get(data, {})) for data in file.data[:MOST_DATA]]
     for page in pages:
         yield from _data_sections(page, folder)
+    values = [page.values() for page in pages]
+    yield from safe_sections("Over all data sets", lambda: over_data_section(compared, values))
     if len(file.data) > MOST_DATA:
         yield Section(
             "Data left out", note=f"{len(file.data) - MOST_DATA} more data sets are in {COMPARE_FILE}."
@@ -128,9 +135,7 @@ def _answer_section(page: DataPage, folder: Path, of_data: str) -> Section:
     body += [Text(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in sentences(comparison, quantity)]
     if more := seeds_to_suggest(comparison):
         body.append(Preformatted(f"nnlab compare {shell_word(str(folder))} seeds=+{more}", wrapped=True))
-    body.append(
-        forest_figure(comparison, quantity, arm_units(page.runs, quantity.name), f"{quantity.label}{of_data}")
-    )
+    body.append(forest_figure(comparison, quantity, page.values(), f"{quantity.label}{of_data}"))
     remarks = [f"{note[0].upper()}{note[1:]}." for note in notes(comparison, quantity)]
     return Section(f"Which is better{of_data}", body, " ".join(remarks))
 

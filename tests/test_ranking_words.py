@@ -1,0 +1,53 @@
+"""Ranks over data sets, in words: no claim but by Friedman's test and the critical difference."""
+
+import numpy as np
+import pytest
+from compared_arms import random_comparison
+
+from nnlab.records.ranking_words import ranking_lines, ranking_of, ranking_sentences, ranks_on_data
+from nnlab.statistics.over_data import rank_arms
+
+
+def ranked(tables: int, arms: int, noise=0.0):
+    rng = np.random.default_rng(0)
+    return rank_arms(
+        {f"data{n}": {f"arm{k}": k + noise * rng.normal() for k in range(arms)} for n in range(tables)}
+    )
+
+
+def test_arms_that_differ():
+    lines = [*ranking_sentences(ranked(10, 3))]
+    assert lines[0] == "arm0 ranks better than arm2 over 10 data sets (mean ranks 1.00 and 3.00)"
+    assert lines[1].startswith("arms differ whose mean ranks are further apart than 1.05, Nemenyi's critical")
+    assert "p < 0.001 by Friedman's test" in lines[1] and len(lines) == 2
+
+
+def test_too_few_data_sets_show_nothing():
+    (line,) = ranking_sentences(ranked(2, 2))
+    assert line == "no difference shown over 2 data sets: p = 0.5 by Friedman's test, exact"
+
+
+@pytest.mark.parametrize("data, arms", [(2, 2), (4, 3), (10, 5), (30, 12)])
+@pytest.mark.parametrize("noise", [0.0, 1.0, 100.0])
+def test_a_claim_has_the_better_rank_and_the_needed_distance(data, arms, noise):
+    ranking = ranked(data, arms, noise)
+    ranks = dict(zip(ranking.arms, ranking.mean_ranks, strict=True))
+    claims = [line.split() for line in ranking_sentences(ranking) if " ranks better than " in line]
+    for words in claims:
+        assert ranks[words[4]] - ranks[words[0]] > ranking.critical_difference and ranking.p <= 0.05
+    apart = [d for a in ranks for b in ranks if (d := ranks[b] - ranks[a]) > ranking.critical_difference]
+    assert len(claims) == (min(6, len(apart)) if ranking.p <= 0.05 else 0)
+    assert all(len(line) <= 80 for line in ranking_lines(ranking))
+
+
+def test_it_ranks_by_what_is_better_and_a_diverged_arm_last():
+    names = ["optimizer=a", "optimizer=b", "optimizer=c"]
+    better_if_less = random_comparison(names, step=0.05)
+    better_if_more = random_comparison(names, step=0.05, larger_is_better=True)
+    ranking = ranking_of({"one": better_if_less, "other": better_if_more})
+    assert ranking.mean_ranks == (2.0, 2.0, 2.0)
+    ranking = ranking_of({"one": better_if_less, "other": random_comparison(names, step=0.05, diverged=1.0)})
+    assert ranking.arms[0] == "optimizer=a" and ranking.mean_ranks == (1.5, 2.0, 2.5)
+    assert ranking_of({"one": better_if_less}) is None
+    both = {"one": better_if_less, "other": better_if_more}
+    assert ranks_on_data(both, names) == {"one": [1.0, 2.0, 3.0], "other": [3.0, 2.0, 1.0]}
