@@ -13,9 +13,9 @@ from searches import json_lines, train
 from nnlab.cli import main
 from nnlab.training.fit import Fit
 
-USUAL = ["data=iris", "epochs=3", "model.hidden=[8]"]
+USUAL = ["data=iris", "epochs=3", "model.hidden=[8]", "picture=false"]
 CASES = {  # what is common, what differs, how many stacks there are
-    "columns": ([], ["optimizer.lr=0.1,0.01", "regularizer.dropout=0,0.3"], 1),
+    "columns": (["picture=true"], ["optimizer.lr=0.1,0.01", "regularizer.dropout=0,0.3"], 1),
     "structures": (["regularizer.dropout=0.2"], ["model.hidden=[4],[6,5]", "optimizer=sgd,adam"], 4),
     "seeds": (["seeds=2"], ["seed=0,5", "optimizer.lr=0.1,0.01"], 1),
     "folds": (["split=kfold", "split.k=3"], ["optimizer.lr=0.1,0.01"], 1),
