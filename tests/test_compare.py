@@ -340,5 +340,7 @@ def test_data_that_changed_are_refused(tmp_path, monkeypatch):
     said("compare", *words, "optimizer=sgd,adam", "hydra.run.dir=x")
     Path("t.csv").write_text("\n".join(["a,b,y", lines[0].replace(lines[0][:5], "0.123"), *lines[1:]]))
     assert "the data are not those" in refused("x", "seeds=+1")
+    said("train", *words, "optimizer=adagrad", "hydra.run.dir=y")
+    assert "the data changed between them" in refused("x", "y")
     Path("t.csv").unlink()
     assert "t.csv" in refused("x", "seeds=+1")

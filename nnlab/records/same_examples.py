@@ -25,6 +25,8 @@ def by_examples(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
         for other in firsts[:place]:
             if _data_settings(first) == _data_settings(other):
                 _refuse_same_data(other, first)
+    for group in groups.values():
+        _refuse_changed_inputs(group)
     return dict(zip(_data_names(firsts), groups.values(), strict=True))
 
 
@@ -34,6 +36,17 @@ def refuse_other_examples(runs: Sequence[StoredRun]) -> None:
     for run, examples in others:
         if examples != first[1]:
             _refuse_same_data(first[0], run)
+    _refuse_changed_inputs(runs)
+
+
+def _refuse_changed_inputs(runs: Sequence[StoredRun]) -> None:
+    """Raise `UserError` where data of the same settings were not the same: a file was edited, say."""
+    seen: dict[str, StoredRun] = {}
+    for run in runs:
+        if data := _fingerprint(run, "data"):
+            first = seen.setdefault(repr(_data_settings(run)), run)
+            if _fingerprint(first, "data") != data:
+                _refuse_same_data(first, run)
 
 
 def _examples_of(runs: Sequence[StoredRun]) -> list[str]:
@@ -93,7 +106,5 @@ def _data_names(firsts: Sequence[StoredRun]) -> list[str]:
     if len({*names}) == len(names):
         return names
     words = arm_words([_data_settings(run) for run in firsts])
-    return [
-        f"{name} {' '.join(each)} ({place})"
-        for place, (name, each) in enumerate(zip(names, words, strict=True))
-    ]
+    names = [" ".join([name, *each]) for name, each in zip(names, words, strict=True)]
+    return [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names)]
