@@ -73,6 +73,8 @@ class CompareSettings(Component):
     """Those of `nnlab compare`."""
 
     measure: str = static("auto", choices=MEASURES)
+    tune: int | None = static(None, low=1, high=1_000_000)
+    plan: bool = static(False)
 
 
 PREDICTIONS_ENDINGS = (".csv",)  # of the file that nnlab predict writes

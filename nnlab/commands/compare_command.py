@@ -5,6 +5,9 @@ This module imports torch, so compare.py imports it only after the command line 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 from nnlab.commands import early_end
@@ -12,26 +15,50 @@ from nnlab.commands.command_settings import CompareSettings
 from nnlab.commands.compare_arms import arrange
 from nnlab.commands.compare_conclusion import conclude
 from nnlab.commands.compare_words import ComparePlan
-from nnlab.commands.folders import remove_unstarted
-from nnlab.commands.messages import print_advice
+from nnlab.commands.messages import advice_on_stderr, print_advice
 from nnlab.commands.pictures import EndedRun, show_pictures
-from nnlab.commands.run_folders import PreparedRun, make_run_folder
-from nnlab.commands.train_command import Resumed, begin_runs, train_runs
+from nnlab.commands.process import freeze_imports
+from nnlab.commands.run_folders import PreparedRun, make_run_folder, prepare_all
+from nnlab.commands.train_command import Resumed, begin_runs, prepare, remove_begun, train_runs
 from nnlab.records.comparison_file import ComparisonFile, comparison_of, write_comparison
 from nnlab.records.text import shell_line
+from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 
 
 def run(plan: ComparePlan) -> int:
-    """Train the arms into a new folder and compare them; returns 1 if every row of some arm diverged."""
-    settings = CompareSettings(measure=plan.measure)
+    """Train the arms into a new folder and compare them, perhaps tuned before; or say what would be trained.
+    Returns 1 if every row of some arm diverged."""
+    settings = CompareSettings(
+        **{field.name: plan.whole.settings[field.name] for field in fields(CompareSettings)}
+    )
+    print_advice("compare", (note for run in plan.runs for note in run.notes()))
+    if plan.tuning is None and not settings.plan:
+        return _train(plan, settings.measure, lambda: make_run_folder(plan.whole), {})
+    from nnlab.commands import compare_plan, tuned_arms  # which import what searches
+
+    with advice_on_stderr("compare"):
+        fits = prepare_all(plan.runs, partial(prepare, cache=DataCache()))
+        arms = arrange(plan.varied, fits, settings.measure)
+        tuning = tuned_arms.prepare_tuning(plan.tuning, arms) if plan.tuning else None
+    print_advice("compare", tuning.notes() if tuning else [])
+    if settings.plan:
+        compare_plan.show(arms, fits, tuning)
+        return 0
+    freeze_imports()
+    folder = make_run_folder(plan.whole)
+    runs, entry = tuned_arms.tune(tuning, plan.runs, folder)
+    return _train(replace(plan, runs=runs), settings.measure, lambda: folder, {"tuning": entry})
+
+
+def _train(plan: ComparePlan, measure: str, make_folder: Callable[[], Path], others: dict) -> int:
+    """Train the arms, and compare them; `others` are further entries of compare.json."""
     arrangement = []
 
     def check(fits: list[Fit]) -> None:
-        arrangement.append(arrange(plan.varied, fits, settings.measure))
+        arrangement.append(arrange(plan.varied, fits, measure))
 
-    print_advice("compare", (note for run in plan.runs for note in run.notes()))
-    prepared = begin_runs(plan.runs, lambda: make_run_folder(plan.whole), check, "compare")
+    prepared = begin_runs(plan.runs, make_folder, check, "compare")
     (arms,) = arrangement
     folder = prepared[0].multirun_folder
     runs: dict[str, dict[str, list[str]]] = {}
@@ -40,10 +67,10 @@ def run(plan: ComparePlan) -> int:
     try:
         # Before anything trains, so that `nnlab train resume=` knows what it ends with.
         write_comparison(
-            folder, ComparisonFile(plan.whole.command, settings.measure, arms.data, arms.words, runs)
+            folder, ComparisonFile(plan.whole.command, measure, arms.data, arms.words, runs, others)
         )
     except OSError:
-        remove_unstarted(folder)
+        remove_begun(folder, prepared)
         raise
     return train_and_compare(prepared, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from nnlab.records.stored_comparison import StoredComparison, of_file
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines
+from nnlab.records.tuning_text import tuned_note
 from nnlab.statistics.comparison import Comparison
 
 
@@ -31,15 +33,19 @@ def conclude(folder: Path, measure: str | None = None) -> int:
     if ranking := ranking_of(_by_measure(comparisons)):
         file = replace(file, others=file.others | {"over_data": {"ranking": ranking.to_json()}})
     write_comparison(folder, file, comparisons)
-    lines = show(stored, comparisons, file.measure, folder)
+    lines = show(stored, comparisons, file.measure, folder, tuned_note(file.others.get("tuning")))
     draw_comparison(folder, stored, comparisons, lines)
     return int(bool(stored.hopeless()))
 
 
 def show(
-    stored: StoredComparison, comparisons: Comparisons, measure: str, folder: Path | None = None
+    stored: StoredComparison,
+    comparisons: Comparisons,
+    measure: str,
+    folder: Path | None = None,
+    notes: Sequence[str] = (),
 ) -> list[str]:
-    """Print the comparison on each data set, and where it is; the lines of the comparison."""
+    """Print the comparison on each data set, notes, and where it is; the lines of the comparison."""
     terminal, printed = Terminal(), []
     print_advice("compare", stored.notes)
     for data, of_data in comparisons.items():
@@ -53,6 +59,9 @@ def show(
         printed += ranking_lines(ranking)
         for line in ranking_lines(ranking):
             terminal.line(line)
+    for line in notes:
+        terminal.line(line)
+    printed += notes
     if folder:
         lines = ["", *labelled_lines("comparison", folder)]
         lines += command_lines("its page", shell_line(["nnlab", "report", str(folder)]))

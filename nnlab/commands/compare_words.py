@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from hydra.core.override_parser.types import Override
 
-from nnlab.commands import config_checks, hydra_overrides
+from nnlab.commands import config_checks, hydra_overrides, tuning_words
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
@@ -28,6 +28,7 @@ class ComparePlan:
     whole: ComposedRun  # the comparison itself: its folder and its command
     runs: list[ComposedRun]  # of each arm on each data set
     varied: list[tuple[str, ...]]  # of each run the words that not all runs have
+    tuning: tuning_words.Tuning | None = None
 
     @property
     def measure(self):
@@ -37,9 +38,10 @@ class ComparePlan:
 def read(line: CommandLine) -> ComparePlan:
     """The comparison that the command line defines. Raises `UserError`."""
     _refuse_flags(line)
-    own_keys = keys_of("compare")
-    whole = _whole(line)
-    words = [word for word in line.overrides if key_of(word) not in own_keys and not _names_folder(word)]
+    typed = line
+    line, ranges = tuning_words.without_ranges(line)
+    whole = replace(_whole(line), command=shell_line([*typed.prefix(), *typed.overrides]))
+    words = _words_of_arms(line)
     train = replace(line, command="train", multirun=True, overrides=tuple(words))
     with open_composer(train) as composer:
         combinations = combinations_of(train, composer)
@@ -48,13 +50,13 @@ def read(line: CommandLine) -> ComparePlan:
         usual_seeds = whole.settings["seeds"]
         lists = [_with_seeds(composer.read(each), usual_seeds, composer) for each in combinations]
         runs = compose_runs(train, lists, composer)
-    return ComparePlan(whole, runs, varied)
+    return ComparePlan(whole, runs, varied, tuning_words.read_tuning(line, whole, runs, ranges))
 
 
 def drop_arms(line: CommandLine) -> CommandLine:
     """The line without what has several values, for --cfg and --help."""
     with open_composer(line) as composer:
-        overrides = composer.read(line.overrides, allow_several=True)
+        overrides = composer.read(line.overrides, allow_several=True, for_search=True)
     return line.with_overrides(o.input_line for o in overrides if not o.is_sweep_override())
 
 
@@ -74,8 +76,10 @@ def _refuse_flags(line: CommandLine) -> None:
             )
 
 
-def _names_folder(word: str) -> bool:
-    return key_of(word) == "hydra.run.dir"
+def _words_of_arms(line: CommandLine) -> list[str]:
+    """The words that are not the comparison's own."""
+    own = {*keys_of("compare"), "hydra.run.dir"}
+    return [word for word in line.overrides if not {key_of(word), key_of(word).partition(".")[0]} & own]
 
 
 def _whole(line: CommandLine) -> ComposedRun:
@@ -97,9 +101,7 @@ def _whole(line: CommandLine) -> ComposedRun:
         if line.config_dir is not None:
             config_checks.check_output_locations(config, {o.key_or_group for o in overrides})
         run = make_run(config, shared, line.prefix())
-    own = keys_of("compare")
-    naming = [word for word in line.overrides if key_of(word) not in own and not _names_folder(word)]
-    return replace(run, overrides=naming, command=shell_line([*line.prefix(), *line.overrides]))
+    return replace(run, overrides=_words_of_arms(line))
 
 
 def _varied_words(combinations: list[list[str]]) -> list[tuple[str, ...]]:

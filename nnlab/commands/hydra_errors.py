@@ -27,6 +27,7 @@ _NOISE_LINES = re.compile(
 # For a key that another command has: what to do without it.
 INSTEAD_OF_KEYS = {
     ("compare", "resume"): "; nnlab train resume=FOLDER goes on with a comparison, and ends with its table",
+    ("compare", "trials"): "; here tune= says how many tune each arm",
     ("predict", "target"): "; predict needs none: the data may have the target's column, and it is not used",
     ("evaluate", "output"): "; the report is evaluation.json in the folder of hydra.run.dir=FOLDER",
 }

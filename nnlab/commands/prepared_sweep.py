@@ -19,6 +19,7 @@ from nnlab.search.plan import Plan
 from nnlab.search.study import RULES
 from nnlab.search.sweep import Sweep
 from nnlab.search.trial import Trial
+from nnlab.training.data_cache import DataCache
 from nnlab.training.memory import refuse_too_large
 
 
@@ -52,14 +53,15 @@ class PreparedSweep:
         return self.sweep.plan()
 
 
-def prepare_sweep(request: SweepRequest) -> PreparedSweep:
-    """The sweep, ready to start. Raises `UserError` for whatever would stop it later."""
+def prepare_sweep(request: SweepRequest, cache: DataCache | None = None) -> PreparedSweep:
+    """The sweep, ready to start, with data from the `cache`. Raises `UserError` for whatever would stop it
+    later."""
     if not request.definition.trials.domains:
         raise UserError(
             "nothing to search: give a key several values, 'optimizer.lr=tag(log,interval(1e-4,1e-1))', or "
             "take a space, space=default"
         )
-    sweep = _make_sweep(request)
+    sweep = _make_sweep(request, DataCache() if cache is None else cache)
     if "data" in request.sweep_json and request.sweep_json["data"] != sweep.cache.fingerprints():
         raise UserError(
             f"the data are not those that the sweep in '{request.resume_folder}' began with: the same file, "
@@ -83,7 +85,7 @@ def _with_device(request: SweepRequest, sweep: Sweep) -> SweepRequest:
     return replace(request, definition=replace(request.definition, trials=trials))
 
 
-def _make_sweep(request: SweepRequest) -> Sweep:
+def _make_sweep(request: SweepRequest, cache: DataCache) -> Sweep:
     trials = request.definition.trials
 
     def experiment_of(values: dict) -> Experiment:
@@ -96,7 +98,7 @@ def _make_sweep(request: SweepRequest) -> Sweep:
         rules = request.sweep_json.get("rules", 1)
     if rules > RULES:
         raise UserError(f"'{request.resume_folder}' was begun by a newer nnlab: go on with it by that one")
-    return Sweep(trials.space, request.search, experiment_of, rules=rules)
+    return Sweep(trials.space, request.search, experiment_of, cache=cache, rules=rules)
 
 
 def _check_study(request: SweepRequest) -> None:

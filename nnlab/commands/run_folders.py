@@ -42,13 +42,13 @@ def prepared_runs(
     Wrong settings of the last run are refused before the first run has left anything behind.
     """
     with advice_on_stderr(command):
-        results = _prepare_all(runs, prepare)
+        results = prepare_all(runs, prepare)
         if check:
             check(results)
     freeze_imports()
     parent = None
     if make_parent or runs[0].is_multirun:
-        _folder_names(runs)  # refused here, if at all: before anything is made
+        folder_names(runs)  # refused here, if at all: before anything is made
         parent = make_parent() if make_parent else make_multirun_folder(runs)
     run_folders = make_folders_in_multirun(parent, runs) if parent else map(make_run_folder, runs)
     for name, run, prepared, folder in zip(
@@ -58,7 +58,7 @@ def prepared_runs(
         yield PreparedRun(name, prepared, folder, run.settings, run.command, parent)
 
 
-def _prepare_all(runs: list[ComposedRun], prepare: Callable) -> list:
+def prepare_all(runs: list[ComposedRun], prepare: Callable) -> list:
     """What `prepare(settings)` returns for each run. Raises `UserError`, which names one of several runs."""
     results = []
     for run, name in zip(runs, run_names([run.overrides for run in runs]), strict=True):
@@ -98,7 +98,7 @@ def make_multirun_folder(runs: list[ComposedRun]) -> Path:
 
 def make_folders_in_multirun(parent: Path, runs: list[ComposedRun]) -> Iterator[Path]:
     """Make one folder per run, named after the overrides that differ; each is made when it is asked for."""
-    for run, name in zip(runs, _folder_names(runs), strict=True):
+    for run, name in zip(runs, folder_names(runs), strict=True):
         HydraConfig.instance().set_config(run.config)
         with one_sentence_errors():
             folder = folders.make_folder_in_multirun(parent, name)
@@ -127,7 +127,7 @@ def _differing_overrides(overrides: list[list[str]]) -> list[list[str]]:
     return [[override for override in of_run if override not in common] for of_run in overrides]
 
 
-def _folder_names(runs: list[ComposedRun]) -> list[str]:
+def folder_names(runs: list[ComposedRun]) -> list[str]:
     """The name of each run's folder within the folder of all runs. Raises `UserError` if two are equal."""
     names, differing = [], _differing_overrides([run.overrides for run in runs])
     for run, differs in zip(runs, folders.shorten_overrides(differing), strict=True):

@@ -91,7 +91,7 @@ def _search(job: PreparedSweep, writer: SweepWriter, renderer: ReportRenderer | 
         console.start(sweep_screen.first_lines(job))
         hopeless = ""
         try:
-            _train_trials(job, writer, console)
+            train_trials(job, writer, console)
         except AllTrialsFailed as why:  # trial after trial diverges: their results are still shown
             hopeless = str(why)
         winner = _finish(job, writer, console, renderer, hopeless)
@@ -100,7 +100,8 @@ def _search(job: PreparedSweep, writer: SweepWriter, renderer: ReportRenderer | 
     return int(winner is None)
 
 
-def _train_trials(job: PreparedSweep, writer: SweepWriter, console: SweepConsole) -> None:
+def train_trials(job: PreparedSweep, writer: SweepWriter, console: SweepConsole) -> None:
+    """Train the trials that are not there yet, written and shown as they end. Raises `AllTrialsFailed`."""
     for event in job.sweep:
         if isinstance(event, Record):
             console.record(event)
@@ -128,7 +129,7 @@ def _finish(
     importances, no_report = renderer.result() if renderer else ({}, "")
     if renderer and not no_report:
         insert_winner(writer.path / REPORT_FILE, sweep_screen.report_lines(job, winner))
-    writer.close(winner, console.counts(), importances, hopeless)
+    writer.close(winner.as_json() if winner else {}, console.counts(), importances, hopeless)
     results = sweep_screen.result_lines(job, console, winner, importances)
     console.close([*results, *sweep_screen.file_lines(writer.path, renderer is not None, no_report)])
     if winner:

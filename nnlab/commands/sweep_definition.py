@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from hydra.core.override_parser.types import Override
@@ -49,12 +50,13 @@ def masked_storage(settings: dict):
     return mask_password(url) if isinstance(url, str) else url
 
 
-def read(line: CommandLine) -> SweepDefinition:
-    """The sweep that the command line defines; raises `UserError`."""
+def read(line: CommandLine, absent: Collection[str] = ()) -> SweepDefinition:
+    """The sweep that the command line defines, without those keys of its space that are `absent` from the
+    settings of its trials; raises `UserError`."""
     _refuse_flags(line)
     with open_composer(line) as composer:
         fixed, named, left_out = _fixed_and_searched(line, composer)
-        space_overrides, is_replaced = _from_space_group(fixed, named, composer)
+        space_overrides, is_replaced = _from_space_group(fixed, named, composer, absent)
         searched = space_overrides | named
         searches_both = {resolvers.PENALTY_KEY, resolvers.DECAY_KEY, "optimizer"} <= searched.keys()
         _refuse_searched_sweep_keys(searched)
@@ -145,15 +147,17 @@ def _swept_by_experiment_file(line: CommandLine, given: list[Override], composer
     return []
 
 
-def _from_space_group(fixed: list[Override], named: Searched, composer: Composer) -> tuple[Searched, bool]:
-    """The searched keys of the `space` group, without those that the command line sets.
+def _from_space_group(
+    fixed: list[Override], named: Searched, composer: Composer, absent: Collection[str] = ()
+) -> tuple[Searched, bool]:
+    """The searched keys of the `space` group, without those that the command line sets or that are `absent`.
 
     Also whether an optimiser's own weight decay replaced regularizer.l2 among them.
     """
     space = OmegaConf.to_container(composer.compose_groups_of(fixed).space, resolve=True)
     if not isinstance(space, dict):
         raise UserError(f"space = {space}: expected keys with values to search, optimizer.lr: interval(0,1)")
-    fixed_keys = {override.key_or_group for override in fixed}
+    fixed_keys = {*absent, *(override.key_or_group for override in fixed)}
     overrides = [
         f"{key}={_values_text(key, values)}" for key, values in space.items() if key not in fixed_keys
     ]

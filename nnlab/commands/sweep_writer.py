@@ -7,7 +7,6 @@ from pathlib import Path
 from nnlab.commands import folders, graph_file
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.process import process_age
-from nnlab.commands.winner import Winner
 from nnlab.records.stored_sweep import read_curves
 from nnlab.records.sweep_folder import TRIALS_FILE, SweepFolder
 from nnlab.records.sweep_tensorboard import SweepTensorBoard
@@ -55,8 +54,9 @@ class SweepWriter:
     def close_board(self) -> None:
         self._board.close(self._sweep.trials, self.curves)
 
-    def close(self, winner: Winner | None, counts: dict, importances: dict, hopeless: str) -> None:
-        """Write the outcome into sweep.json. `hopeless` says why the sweep stopped early, else ""."""
+    def close(self, outcome: dict, counts: dict, importances: dict, hopeless: str) -> None:
+        """Write what came of it into sweep.json: `outcome` has the best trial, if there is one; `hopeless`
+        says why the sweep stopped early, else ""."""
         ended = "complete"
         if self._sweep.count < self._sweep.requested:
             ended = "the space has no further trial"
@@ -64,7 +64,7 @@ class SweepWriter:
         self._folder.write_about(
             self._about
             | {"trials": counts, "ended": hopeless or ended, "best": None, "test": {}}
-            | (winner.as_json() if winner else {})
+            | outcome
             | {
                 "importances": importances,
                 "seconds": {

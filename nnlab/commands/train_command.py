@@ -6,7 +6,7 @@ This module imports torch, so train.py imports it only after the command line ha
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
@@ -34,7 +34,7 @@ from nnlab.records import hparams
 from nnlab.records.checkpoint import Checkpoint
 from nnlab.records.console import Console
 from nnlab.records.equation_text import equation_lines
-from nnlab.records.multirun_file import write_run_names
+from nnlab.records.multirun_file import RUNS_FILE, write_run_names
 from nnlab.records.run import RunRequest, RunWriter
 from nnlab.records.run_folder import write_start_files
 from nnlab.records.tensorboard import ROW_FOLDERS
@@ -80,9 +80,18 @@ def begin_runs(
                 write_start_files(run.folder, recorded_settings(run.settings), run.command)
             write_run_names(folder, [run.folder for run in prepared])
         except OSError:
-            remove_unstarted(folder)
+            remove_begun(folder, prepared)
             raise
     return prepared
+
+
+def remove_begun(folder: Path, runs: list[PreparedRun]) -> None:
+    """Remove the folders of runs that never started, and that of all of them unless it has something else."""
+    for run in runs:
+        remove_unstarted(run.folder)
+    with suppress(OSError):
+        (folder / RUNS_FILE).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 @dataclass(frozen=True)

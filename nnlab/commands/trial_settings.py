@@ -111,10 +111,10 @@ class TrialSettings:
         if self.decayed_once and key == resolvers.PENALTY_KEY:
             return not resolvers.decay_of(self.shared_settings(chosen).settings["optimizer"])
         if "experiment" in chosen:
-            return _has_key(self.shared_settings(chosen).settings, key)
+            return has_key(self.shared_settings(chosen).settings, key)
         if group in chosen and leaf and group not in hydra_overrides.COMBINABLE:
-            return _has_key(self.keys_of_choice(group, chosen[group]), leaf)
-        return _has_key(self.defaults, key)
+            return has_key(self.keys_of_choice(group, chosen[group]), leaf)
+        return has_key(self.defaults, key)
 
     def keys_of_choice(self, group: str, choice: str) -> dict:
         """The settings of a group for one of its choices."""
@@ -138,7 +138,7 @@ class TrialSettings:
         graph_file.put_boxes(config)
         fixed = [override for override in self.fixed if not self.composer.is_group(override)]
         # A key that this choice does not have belongs to another choice.
-        composing.set_values(config, (o for o in fixed if _has_key(_unresolved(config), o.key_or_group)))
+        composing.set_values(config, (o for o in fixed if has_key(_unresolved(config), o.key_or_group)))
         return config
 
     def _applies_to(self, override: Override, chosen: dict) -> bool:
@@ -175,7 +175,8 @@ def _strings(node) -> Iterator[str]:
             yield from _strings(child)
 
 
-def _has_key(node, key: str) -> bool:
+def has_key(node, key: str) -> bool:
+    """Whether nested settings have the key."""
     for name in key.split("."):
         if not isinstance(node, dict) or name not in node:
             return False

@@ -35,18 +35,23 @@ class Winner:
         """The winner's entries of sweep.json."""
         metrics = self.summary["metrics"]
         outcome = {
-            "best": {
-                "trial": self.trial.number,
-                "values": self.trial.values,
-                "spread": self.trial.spread,
-                "params": self.trial.params,
-                "command": self.command,
-            },
+            "best": best_entry(self.trial, self.command),
             "test": {name: metric for name, metric in metrics.items() if name.startswith("test_")},
         }
         if "refit" in self.summary:
             outcome["refit"] = self.summary["refit"]
         return outcome | {"compared": self.comparison}
+
+
+def best_entry(trial: Trial, command: str) -> dict:
+    """The entry `best` of sweep.json; the command repeats the trial."""
+    return {
+        "trial": trial.number,
+        "values": trial.values,
+        "spread": trial.spread,
+        "params": trial.params,
+        "command": command,
+    }
 
 
 def train_winner(job: PreparedSweep, path: Path, trial: Trial) -> Winner:

@@ -33,15 +33,23 @@ class SweepConsole:
     """Shows one sweep on `stream`: `start`, then `batch_started`, `record`, `trials_finished`, `close`.
 
     `count` trials are to be trained in all; those `finished_before` are from the sweep that is resumed.
+    Without `has_lines` there is only the live view.
     """
 
     def __init__(
-        self, search: Search, count: int, epochs: int, task: str, finished_before: list[Trial], stream=None
+        self,
+        search: Search,
+        count: int,
+        epochs: int,
+        task: str,
+        finished_before: list[Trial],
+        stream=None,
+        has_lines: bool = True,
     ):
         self.search, self.count, self.epochs, self.task = search, count, epochs, task
         self.trials, self.count_before = list(finished_before), len(finished_before)
         self.terminal = Terminal(stream, self._view)
-        self.batch, self.epoch = None, 0
+        self.batch, self.epoch, self.has_lines = None, 0, has_lines
         self.start_time = monotonic()
         self._next_line_part = 0
 
@@ -66,7 +74,7 @@ class SweepConsole:
         """Trials finished: print a line if another twelfth of the sweep is done."""
         self.trials += trials
         part = len(self.trials) * PROGRESS_LINES // self.count
-        if part >= self._next_line_part or len(self.trials) == self.count:
+        if self.has_lines and (part >= self._next_line_part or len(self.trials) == self.count):
             self.terminal.line(self._progress_line())
             self._next_line_part = part + 1
 
@@ -81,7 +89,7 @@ class SweepConsole:
     def __exit__(self, exception_type, *_):
         self.terminal.stop()
         # The live view is gone, so print its last state.
-        if exception_type is not None and len(self.trials) < self.count:
+        if self.has_lines and exception_type is not None and len(self.trials) < self.count:
             with contextlib.suppress(OSError):
                 self.terminal.line(self._progress_line())
                 if self._is_training():

@@ -15,6 +15,7 @@ import torch
 from nnlab.experiment import Row
 from nnlab.runtime.threads import computing
 from nnlab.search.batch_training import TrialBatch
+from nnlab.training.fit import Fit
 from nnlab.training.memory import memory_needed
 from nnlab.training.placement import GPU_START_SECONDS, estimate_work
 from nnlab.training.stacks import graph_of
@@ -44,12 +45,8 @@ def estimate_plan(batch: TrialBatch, count: int, batch_size: int) -> Plan:
     """The plan of `count` trials in batches of `batch_size`, of which the first is this one."""
     stacks, datasets = batch.fit.stacks(), batch.fit.datasets
     stack_sizes = Counter((len(rows), graph_of(rows[0], datasets).parameter_count) for rows in stacks)
-    processes = min(batch.fit.threads if batch.fit.on_cpu else 1, max(1, len(stacks)))
-    if batch.fit.on_cpu:
-        training = sum(_stack_seconds(rows, datasets) for rows in stacks) / processes
-    else:
-        training = _gpu_seconds(batch)
-    seconds = BATCH_SECONDS + training * _trained_share(batch)
+    processes = _processes(batch.fit)
+    seconds = BATCH_SECONDS + training_seconds(batch.fit) * _trained_share(batch)
     # With rungs all stacks are in memory at once, since they wait for each other there.
     concurrent_stacks = len(stacks) if batch.rungs else processes
     batch_count = count / max(1, len(batch.trainable))
@@ -63,10 +60,16 @@ def estimate_plan(batch: TrialBatch, count: int, batch_size: int) -> Plan:
     )
 
 
-def _gpu_seconds(batch: TrialBatch) -> float:
-    """The time of a batch on a GPU that is already initialised."""
-    rows = batch.fit.rows
-    return estimate_work(rows, batch.fit.datasets).gpu_seconds(rows[0].experiment.precision) if rows else 0.0
+def training_seconds(fit: Fit) -> float:
+    """The time that the rows of a fit would train, on a GPU if it is initialised already."""
+    if fit.on_cpu:
+        return sum(_stack_seconds(rows, fit.datasets) for rows in fit.stacks()) / _processes(fit)
+    rows = fit.rows
+    return estimate_work(rows, fit.datasets).gpu_seconds(rows[0].experiment.precision) if rows else 0.0
+
+
+def _processes(fit: Fit) -> int:
+    return min(fit.threads if fit.on_cpu else 1, max(1, len(fit.stacks())))
 
 
 def _stack_seconds(rows: list[Row], datasets) -> float:

@@ -1,0 +1,230 @@
+"""Execution of `tune=32`: a sweep for each arm, in tuning/ below the comparison, then its best settings.
+
+These sweeps train no winner: that is what the runs of the arms are, on the seeds that are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nnlab.commands import early_end, folders, sweep_command
+from nnlab.commands.command_line import key_of
+from nnlab.commands.compare_arms import Arrangement
+from nnlab.commands.composing import ComposedRun, open_composer
+from nnlab.commands.early_end import EndedEarly
+from nnlab.commands.grammar import override_for
+from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
+from nnlab.commands.run_folders import folder_names
+from nnlab.commands.sweep_request import SweepRequest
+from nnlab.commands.sweep_writer import SweepWriter
+from nnlab.commands.tuning_words import SEED_KEYS, Tuning
+from nnlab.commands.winner import best_entry
+from nnlab.commands.word_lists import compose_runs
+from nnlab.errors import UserError
+from nnlab.records.sweep_console import SweepConsole, plan_lines
+from nnlab.records.sweep_folder import SweepFolder
+from nnlab.records.terminal import Terminal
+from nnlab.records.text import metric_label
+from nnlab.records.tuning_text import TunedArm, space_lines
+from nnlab.search.sweep import AllTrialsFailed
+from nnlab.search.trial import FAILED, Trial, rank_trials
+from nnlab.training.data_cache import DataCache
+
+TUNING_FOLDER = "tuning"
+
+
+@dataclass(frozen=True)
+class PreparedTuning:
+    """The sweeps of a comparison, one for each of its runs, and what these are called."""
+
+    tuning: Tuning
+    jobs: list[PreparedSweep]
+    places: list[tuple[str, str]]  # arm, data set
+    names: list[str]  # for the screen: the arm, and on which data set if there are several
+
+    def notes(self) -> list[str]:
+        """Advice on what the tuning has seen of the test sets."""
+        (split, *_) = [job.sweep.first_candidate.experiment.split for job in self.jobs]
+        if (repeats := getattr(split, "repeats", 1)) == 1:
+            return []
+        return [
+            f"split.repeats = {repeats}: each repeat tests examples that validate in others, so that test "
+            f"numbers of tuned arms are a little too good, of all arms alike"
+        ]
+
+    def lines(self) -> list[str]:
+        """What is about to be searched, and how."""
+        search, task = self.jobs[0].sweep.search, self.jobs[0].task
+        goal = f"{'least' if search.signs[0] > 0 else 'largest'} {metric_label(search.objectives[0], task)}"
+        title = (
+            f"tuning {len(self.jobs)} {'arms' if self.names == [a for a, _ in self.places] else 'sweeps'}: "
+            f"{self.tuning.trials} trials each by {search.sampler.name}, for the {goal}, at seed "
+            f"{self.tuning.seed}"
+        )
+        domains = {key: domain for job in self.jobs for key, domain in job.sweep.space.domains.items()}
+        missing = {
+            key: list(dict.fromkeys(
+                arm for (arm, _), job in zip(self.places, self.jobs, strict=True)
+                if key not in job.sweep.space.domains
+            ))
+            for key in domains
+        }  # fmt: skip
+        return [title, *space_lines(domains, missing)]
+
+    def plans(self) -> list[str]:
+        """What each sweep would cost."""
+        lines = []
+        for name, job in zip(self.names, self.jobs, strict=True):
+            lines += [f"  {name}", *("  " + line for line in plan_lines(job.plan) if line)]
+        return lines
+
+
+def prepare_tuning(tuning: Tuning, arrangement: Arrangement) -> PreparedTuning:
+    """The sweeps, ready to start. Raises `UserError` for whatever would stop one of them later."""
+    caches: dict[str, DataCache] = {}  # arms on the same data load them once
+    several = len(arrangement.data) > 1
+    names = [f"{arm} on {data}" if several else arm for arm, data in arrangement.places]
+    jobs = []
+    for request, name in zip(tuning.requests, names, strict=True):
+        cache = caches.setdefault(repr(request.settings["data"]), DataCache())
+        try:
+            _refuse_unvalidated(request, tuning.trials)
+            jobs.append(prepare_sweep(request, cache))
+            _refuse_part_of_grid(jobs[-1], tuning.trials)
+        except UserError as e:
+            raise UserError(f"tuning {name}: {e}") from e
+    return PreparedTuning(tuning, jobs, arrangement.places, names)
+
+
+def _refuse_unvalidated(request: SweepRequest, trials: int) -> None:
+    """Raise `UserError` where there is nothing to rank trials by."""
+    if request.search.objective == "auto" and request.settings["split"]["name"] == "none":
+        raise UserError(f"split=none holds back no examples to validate {trials} trials: take split=holdout")
+
+
+def _refuse_part_of_grid(job: PreparedSweep, trials: int) -> None:
+    """Raise `UserError` where only the first cells of a grid would be tried, which are one corner of it."""
+    cells = job.sweep.max_trials if job.sweep.search.sampler.enumerates else 0
+    if cells > trials:
+        raise UserError(
+            f"its grid has {cells} cells, and tune={trials} would try one corner of them; write "
+            f"tune={cells}, or sampler=random"
+        )
+
+
+def tune(
+    prepared: PreparedTuning, runs: Sequence[ComposedRun], folder: Path
+) -> tuple[list[ComposedRun], dict]:
+    """Search for each arm; its runs with the settings that won, and the entry `tuning` of compare.json."""
+    tuned: list[TunedArm] = []
+    terminal, width = Terminal(), max(map(len, prepared.names))
+    terminal.title(prepared.lines()[0])
+    for line in prepared.lines()[1:]:
+        terminal.line(line)
+    terminal.line("")
+    with early_end.reporting_what_is_saved(lambda: _describe_saved(len(tuned), len(runs), folder)):
+        parent = folders.make_folder_in_multirun(folder, TUNING_FOLDER)
+        for number, subfolder in enumerate(folder_names(list(runs))):
+            tuned.append(_tune_arm(prepared, number, parent, subfolder))
+            job, name = prepared.jobs[number], prepared.names[number]
+            for line in tuned[-1].line(name, width, job.task, prepared.tuning.trials):
+                terminal.line(line)
+    terminal.line("")
+    return _compose_tuned(prepared.tuning, runs, tuned), _entry(prepared, tuned)
+
+
+def _describe_saved(ended: int, count: int, folder: Path) -> str:
+    return (
+        f"{ended} of {count} sweeps have ended, each a folder in '{folder / TUNING_FOLDER}'; nothing is "
+        f"compared yet"
+    )
+
+
+def _tune_arm(prepared: PreparedTuning, number: int, parent: Path, subfolder: str) -> TunedArm:
+    """Search for one arm, in a folder of that name. Raises `EndedEarly` if no trial trains to its end."""
+    job, (arm, data) = prepared.jobs[number], prepared.places[number]
+    path = folders.make_folder_in_multirun(parent, subfolder)
+    best = _search(job, path)
+    trials = job.sweep.trials
+    failed = sum(trial.state == FAILED for trial in trials)
+    if best is None:
+        reasons = [trial.reason for trial in trials if trial.reason]
+        commonest = max(sorted({*reasons}), key=reasons.count, default="")
+        why = f", most of them so: {commonest}" * bool(commonest)
+        raise EndedEarly(
+            f"tuning {prepared.names[number]}: none of {len(trials)} trials was trained to its end{why}; "
+            f"they are in '{path}'",
+            1,
+        )
+    return TunedArm(
+        arm=arm,
+        data=data,
+        folder=f"{TUNING_FOLDER}/{subfolder}",
+        objective=job.sweep.search.objectives[0],
+        value=best.values[0],
+        trial=best.number,
+        trials=len(trials),
+        failed=failed,
+        params=best.params,
+        words=tuple(override_for(key, v) for key, v in job.sweep.space.values(best.params).items()),
+        searched=job.request.definition.texts,
+    )
+
+
+def _search(job: PreparedSweep, path: Path) -> Trial | None:
+    """Train the trials into the folder; the best of them."""
+    sweep, hopeless = job.sweep, ""
+    with SweepFolder(path) as folder, _closing_ledger(job):
+        writer = SweepWriter(folder, job)
+        with SweepConsole(
+            sweep.search, sweep.count, sweep.epochs, job.task, sweep.trials, has_lines=False
+        ) as console:
+            try:
+                sweep_command.train_trials(job, writer, console)
+            except AllTrialsFailed as why:
+                hopeless = str(why)
+        writer.close_board()
+        best = next(iter(rank_trials(sweep.trials, sweep.search.signs)), None)
+        outcome = {"best": best_entry(best, job.train_line(best))} if best else {}
+        writer.close(outcome, console.counts(), {}, hopeless)
+    return best
+
+
+@contextmanager
+def _closing_ledger(job: PreparedSweep) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if job.sweep.ledger:
+            job.sweep.ledger.close()
+
+
+def _compose_tuned(
+    tuning: Tuning, runs: Sequence[ComposedRun], tuned: Sequence[TunedArm]
+) -> list[ComposedRun]:
+    """The runs with the words that won, and their own seeds; each is called as its arm was typed."""
+    words = []
+    for run, request, best in zip(runs, tuning.requests, tuned, strict=True):
+        found = request.definition.trials.overrides(best.params)  # of the request, whose device is not chosen
+        words.append([word for word in found if key_of(word) not in SEED_KEYS])
+        words[-1] += [word for word in run.overrides if key_of(word) in SEED_KEYS]
+    with open_composer(tuning.train) as composer:
+        composed = compose_runs(tuning.train, [composer.read(each) for each in words], composer)
+    return [replace(new, overrides=run.overrides) for new, run in zip(composed, runs, strict=True)]
+
+
+def _entry(prepared: PreparedTuning, tuned: Sequence[TunedArm]) -> dict:
+    """`tuning` of compare.json."""
+    settings = prepared.tuning.requests[0].settings
+    arms: dict[str, dict] = {}
+    for each in tuned:
+        arms.setdefault(each.arm, {})[each.data] = each.to_json()
+    return {
+        "trials": prepared.tuning.trials,
+        "seed": prepared.tuning.seed,
+        "sampler": settings["sampler"],
+        "arms": arms,
+    }

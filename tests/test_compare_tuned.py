@@ -1,0 +1,195 @@
+"""`nnlab compare tune=n`: each arm's own sweep first, then the arms with what won."""
+
+import contextlib
+import csv
+import io
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from processes import forked
+
+from nnlab.cli import main
+from nnlab.commands import compare_words
+from nnlab.commands.command_line import CommandLine
+from nnlab.records.tuning_text import tuned_note
+
+SMALL = ("data=iris", "epochs=2", "model.hidden=[4]", "seeds=3")
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """What two tuned arms left in folder T, and what was said."""
+    folder = tmp_path_factory.mktemp("tuned")
+    words = (*SMALL, "data=iris,wine", "optimizer=sgd,adam", "tune=6", "sampler=random", "sampler.seed=3")
+    process = forked(folder, "compare", *words, "hydra.run.dir=T")
+    assert process.returncode == 0, process.stderr
+    return folder / "T", process.stdout
+
+
+def said(*argv, code=0) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
+        exit_code = main([*argv])
+    assert exit_code == code, output.getvalue()
+    return output.getvalue()
+
+
+def compared(folder) -> dict:
+    return json.loads((Path(folder) / "compare.json").read_text())
+
+
+def trials_in(folder) -> list[dict]:
+    return [*csv.DictReader((folder / "trials.csv").read_text().splitlines())]
+
+
+def requests_of(*words) -> dict:
+    """Arm -> the sweep that tunes it."""
+    plan = compare_words.read(CommandLine("compare", (*SMALL, *words)))
+    return {
+        " ".join(words): request for words, request in zip(plan.varied, plan.tuning.requests, strict=True)
+    }
+
+
+def test_every_arm_has_a_sweep_on_every_data_set_and_is_compared_with_what_won(tuned):
+    folder, text = tuned
+    file = compared(folder)
+    entry = file["tuning"]
+    assert entry["trials"] == 6 and entry["sampler"] == {"name": "random", "seed": 3}
+    assert "each arm tuned by 6 trials of random" in text
+    assert [{*arms} for arms in (file["runs"], entry["arms"])] == [{"optimizer=sgd", "optimizer=adam"}] * 2
+    for arm, by_data in file["runs"].items():
+        for data, (name,) in by_data.items():
+            winner = entry["arms"][arm][data]
+            trials = trials_in(folder / winner["folder"])
+            best = min(trials, key=lambda trial: float(trial["val_loss"]))
+            assert len(trials) == winner["trials"] == 6 and int(best["trial"]) == winner["trial"]
+            command = shlex.split((folder / name / "command.txt").read_text())
+            assert {arm, f"data={data}", *winner["words"]} <= {*command}
+            assert [word.partition("=")[0] for word in winner["words"]] == [*winner["searched"]]
+            rows = json.loads((folder / name / "rows.json").read_text())
+            assert entry["seed"] not in [row["seed"] for row in rows] == [0, 1, 2]
+
+
+def test_arms_are_tuned_apart_and_alike(tuned):
+    """Random search draws the same trials for each, since keys and seed are the same."""
+    entry = compared(tuned[0])["tuning"]
+    sgd, adam = (
+        trials_in(tuned[0] / entry["arms"][f"optimizer={name}"]["iris"]["folder"]) for name in ("sgd", "adam")
+    )
+    key = "optimizer.lr"
+    assert [t[key] for t in sgd] == [t[key] for t in adam]
+    assert [t["val_loss"] for t in sgd] != [t["val_loss"] for t in adam]
+
+
+def test_the_tuning_is_the_sweep_that_its_folder_says(tuned, tmp_path, monkeypatch):
+    """Alone, by its own command."""
+    folder = tuned[0] / compared(tuned[0])["tuning"]["arms"]["optimizer=adam"]["wine"]["folder"]
+    words = shlex.split((folder / "command.txt").read_text())[1:]
+    monkeypatch.chdir(tmp_path)
+    said(*words, "hydra.run.dir=alone")
+    assert trials_in(tmp_path / "alone") == trials_in(folder)
+    alone, best = (json.loads((f / "sweep.json").read_text())["best"] for f in (tmp_path / "alone", folder))
+    assert alone["params"] == best["params"]
+
+
+def test_more_seeds_keep_the_settings_that_won(tuned):
+    folder = tuned[0]
+    before = compared(folder)
+    assert "each arm tuned" in said("compare", str(folder), "seeds=+1")
+    after = compared(folder)
+    assert after["tuning"] == before["tuning"]
+    for arm, by_data in after["runs"].items():
+        for data, (_, more) in by_data.items():
+            command = shlex.split((folder / more / "command.txt").read_text())
+            assert {*after["tuning"]["arms"][arm][data]["words"], "seed=3"} <= {*command}
+
+
+def test_the_space_is_what_an_arm_has_and_does_not_fix():
+    request = requests_of("optimizer=momentum,adamw", "tune=4", "space=optimizers", "optimizer.lr=0.1")
+    assert {arm: [*each.definition.texts] for arm, each in request.items()} == {
+        "optimizer=momentum": ["optimizer.gamma"], "optimizer=adamw": ["optimizer.beta1"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    {
+        "optimizer=sgd,adam": ["optimizer.lr", "regularizer.l2", "regularizer.dropout"],
+        "optimizer=sgd,adam optimizer.lr=interval(0.1,1)": ["optimizer.lr"],
+        "optimizer.lr=0.1,0.2": ["regularizer.l2", "regularizer.dropout"],
+        "init=he_normal,glorot_normal space=optimizers": [
+            "optimizer", "optimizer.lr", "optimizer.gamma", "optimizer.beta1",
+        ],
+        "optimizer=adamw optimizer.lr=0.1,0.2": ["regularizer.dropout", "optimizer.weight_decay"],
+    }.items(),
+)  # fmt: skip
+def test_what_is_searched(words, keys):
+    for request in requests_of(*words.split(), "tune=4").values():
+        assert {*request.definition.texts} == {*keys}
+        assert (request.search.trials, request.settings["seeds"]) == (4, 1)
+        assert request.settings["seed"] == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("measure", "objective"),
+    {"test_error": "auto", "val_error": "val_error", "val_f1_macro": "f1_macro"}.items(),
+)  # fmt: skip
+def test_arms_are_tuned_by_what_they_are_compared_by_unless_it_is_of_the_test_set(measure, objective):
+    (request, _) = requests_of("optimizer=sgd,adam", "tune=4", f"measure={measure}").values()
+    assert request.search.objective == objective
+
+
+WRONG_WORDS = {
+    "tune=0": "expected a whole number at least 1",
+    "sampler=random": "add tune=32",
+    "tune=3 sampler.seed=1,2": "takes one value",
+    "tune=3 sampler=grid": "sampler.points=5",
+    "tune=3 sampler=grid sampler.points=2": "its grid has 8 cells",
+    "tune=3 space=none": "the space has no keys",
+    "tune=3 optimizer.gamma=interval(0.1,0.9)": "tuning optimizer=sgd: nothing is left to search",
+    "tune=3 optimizer.lr=0.1 optimizer.lr=interval(0.1,0.9)": "there twice",
+    "tune=3 optimizer.lr=interval(-1,0)": "tuning optimizer=sgd: optimizer.lr = -1.0",
+    "tune=3 seed=int(interval(1,9))": "not searched",
+    "tune=3 split.validation=interval(0.1,0.4)": "arms have the same splits",
+    "tune=3 split=none metric=last": "to validate 3 trials",
+    "tune=3 trials=4": "tune= says how many",
+    "optimizer.lr=interval(0.1,0.9)": "has no list of values",
+}
+
+
+@pytest.mark.parametrize("words", WRONG_WORDS)
+def test_wrong_words_are_one_sentence_and_leave_nothing(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sentence = said("compare", *SMALL, "optimizer=sgd,adam", *words.split(), code=2)
+    assert WRONG_WORDS[words] in sentence and sentence.count("\n") == 1 and not [*tmp_path.iterdir()]
+
+
+def test_folders_are_not_tuned(tuned):
+    assert "keep the settings" in said("compare", str(tuned[0]), "tune=3", code=2)
+
+
+def test_a_plan_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = said("compare", *SMALL, "optimizer=sgd,adam", "tune=6", "plan=true")
+    assert "6 trials each by tpe" in text and "2 arms on iris: 6 rows in 2 stacks" in text
+    assert "arms on iris" in said("compare", *SMALL, "optimizer=sgd,adam", "plan=true")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_arm_that_no_trial_trains_ends_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("data=diabetes", "model=linear", "optimizer=sgd", "optimizer.lr=0.01,1e30", "tune=2", "epochs=1")
+    text = said("compare", *words, "seeds=2", "hydra.run.dir=x", code=1)
+    assert "none of 2 trials was trained to its end, most of them so: diverged" in text
+    assert len([*Path("x/tuning").iterdir()]) == 2 and not Path("x/compare.json").exists()
+
+
+@pytest.mark.parametrize("entry", [None, [], {}, {"trials": "3", "seed": 1}, {"trials": -1, "seed": 1}])
+def test_a_strangers_entry_says_nothing(entry):
+    assert tuned_note(entry) == []
+
+
+def test_a_strangers_sampler_is_no_control_sequence():
+    (line,) = tuned_note({"trials": 3, "seed": 1, "sampler": {"name": "\x1b[2J"}})[:1]
+    assert "\x1b" not in line
