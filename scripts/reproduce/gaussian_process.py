@@ -166,8 +166,8 @@ def beside_tpe(best: dict[str, np.ndarray]) -> tuple[bool, list[str]]:
     shown = pair.verdict == "better" and gain > 0
     better = "is better than TPE" if shown else "beside TPE: no advantage shown"
     p = "" if pair.p is None else f", p = {pair.p:.2g}"
-    text = f"The Gaussian process {better}, on average over the trials ({plus_minus(gain, half, 2, sign=True)} points{p})."
-    return shown, [text]
+    points = plus_minus(gain, half, 2, sign=True)
+    return shown, [f"The Gaussian process {better}, on average over the trials ({points} points{p})."]
 
 
 def draw(best: dict[str, np.ndarray], title: str) -> bytes:
