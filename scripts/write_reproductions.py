@@ -7,7 +7,6 @@ reproductions in docs/reproductions: NAME_quick.json and NAME_full.json, the rep
 tests/test_reproductions.py compares. What is outside of the marks is written by hand, and stays.
 """
 
-import re
 import sys
 from pathlib import Path
 
@@ -66,8 +65,7 @@ def kept_of(table: PublishedTable, version: str) -> Reproduction | None:
 
 
 def not_run(table: PublishedTable) -> Reproduction:
-    needs_files = any(re.fullmatch("data=(idx|npz)", word) for word in table.settings)
-    command = f"nnlab reproduce {table.name} full" + " data.path=FOLDER" * needs_files
+    command = f"nnlab reproduce {table.name} full" + " data.path=FOLDER" * table.needs_path
     return Reproduction(Plan(table, "full", (), tuple(table.cells)), command, "")
 
 

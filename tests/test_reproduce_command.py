@@ -114,8 +114,8 @@ def test_the_folder_shows_it_again_and_trains_nothing(flowers):
 
 
 @pytest.mark.parametrize("words, label", [
-    (["quick"], "quick, not the published job: epochs=2 seeds=2"),
-    (["--quick", "epochs=1", "cells=narrow"], "quick, not the published job: seeds=2 epochs=1"),
+    (["quick"], "quick, not the published job: data=iris epochs=2 seeds=2"),
+    (["--quick", "epochs=1", "cells=narrow"], "quick, not the published job: data=iris epochs=1 seeds=2"),
     (["full", "epochs=1", "seeds=2"], "full, not the published job: epochs=1"),
 ])  # fmt: skip
 def test_a_job_that_was_not_published_has_its_label_and_no_published_value(

@@ -8,7 +8,7 @@ from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines, table
 from nnlab.reproduction.published import VERSIONS, PublishedTable, read_table, table_names
-from nnlab.reproduction.text import measure_words, number, published_text
+from nnlab.reproduction.text import measure_words, published_text, sd_text
 
 
 def list_tables(request: ReproduceRequest) -> int:
@@ -43,9 +43,9 @@ def table_lines(published: PublishedTable, cells: list[str], given: tuple[str, .
     rows = []
     for name in cells:
         cell = published.cells[name]
-        sd, n = getattr(cell.published, "sd", None), getattr(cell.published, "n", None)
+        n = getattr(cell.published, "n", None)
         own = " ".join(cell.words)
-        rows.append([name, published_text(cell.published, unit), number(sd, unit), str(n or ""), own])
+        rows.append([name, published_text(cell.published, unit), sd_text(cell.published), str(n or ""), own])
     headings = ["", "published", "sd", "n", ""]
     used = [i for i, heading in enumerate(headings) if i in (0, 1) or any(row[i] for row in rows)]
     if max(len(row[-1]) for row in rows) > 40:  # on lines of their own, whole
@@ -63,5 +63,6 @@ def table_lines(published: PublishedTable, cells: list[str], given: tuple[str, .
     for version in VERSIONS:
         words = " ".join(published.words(cells[0], version, given))
         lines += ["", *labelled_lines(f"{version}, {cells[0]}", words)]
-        lines += command_lines("", shell_line(["nnlab", "reproduce", published.name, version, *given]))
+        path = ["data.path=FOLDER"] * (version == "full" and published.needs_path and not given)
+        lines += command_lines("", shell_line(["nnlab", "reproduce", published.name, version, *given, *path]))
     return [*lines, *([""] if published.notes else []), *(f"  - {note}" for note in published.notes)]

@@ -90,7 +90,7 @@ class Version:
 
     def all_words(self, given: Iterable[str]) -> tuple[str, ...]:
         has_path = any(key_of(word) in ("data", "data.path") for word in given)
-        return self.words + (self.with_path if has_path else self.without_path)
+        return merged(self.words, self.with_path if has_path else self.without_path)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ class PublishedTable:
     claims: tuple[Claim, ...]
     notes: tuple[str, ...]
     tree: dict = field(repr=False, compare=False)
+
+    @property
+    def needs_path(self) -> bool:
+        """Whether the full job needs data.path=FOLDER."""
+        return "data=idx" in self.settings
 
     @property
     def factor(self) -> float:

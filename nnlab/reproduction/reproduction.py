@@ -14,7 +14,14 @@ import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.records.files import write_json
-from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, PublishedTable, key_of, table_from
+from nnlab.reproduction.published import (
+    REPRODUCTION_FILE,
+    VERSIONS,
+    PublishedTable,
+    key_of,
+    merged,
+    table_from,
+)
 from nnlab.reproduction.verdicts import (
     CellVerdict,
     ClaimVerdict,
@@ -76,8 +83,9 @@ class Plan:
         if self.is_published_job:
             return "full, the published job"
         own = self.table.versions[self.version].all_words(self.given) if self.version == "quick" else ()
-        words = [word for word in own if key_of(word) not in {key_of(w) for w in self.changed}]
-        return f"{self.version}, not the published job: {' '.join([*words, *self.changed])}"
+        data = [word for word in self.words(self.cells[0]) if word.startswith("data=")]
+        words = merged(data if own else (), own, self.changed)
+        return f"{self.version}, not the published job: {' '.join(words)}"
 
 
 @dataclass(frozen=True)

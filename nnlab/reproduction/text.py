@@ -29,6 +29,11 @@ def published_text(published: Published | None, unit: str) -> str:
     return number(published.mean, unit)
 
 
+def sd_text(published: Published | None) -> str:
+    """With a digit more than the means have."""
+    return "" if published is None or published.sd is None else f"{published.sd:.3f}"
+
+
 def ours_text(ours: Ours | None, unit: str) -> str:
     if ours is None:
         return ""
@@ -93,7 +98,7 @@ def _results(reproduction: Reproduction) -> tuple[list[str], list[list[str]]]:
         texts = {
             "cell": name,
             "published": published_text(value, unit),
-            "sd": number(getattr(value, "sd", None), unit),
+            "sd": sd_text(value),
             "nnlab": ours_text(ours, unit),
             "n": count_text(ours),
             "CPU s": seconds_text(reproduction.cell_seconds(name)),
