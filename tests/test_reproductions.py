@@ -37,9 +37,15 @@ def test_what_is_kept_is_of_a_shipped_table_as_it_is_now(file):
     assert [c["status"] for c in again["claims"]] == [c["status"] for c in stored["claims"]]
     now = read_table(kept.table.name)
     for cell in kept.values:  # else it is to be run again
-        assert kept.plan.words(cell) == now.words(cell, kept.plan.version, kept.plan.given), cell
+        words = now.words(cell, kept.plan.version, kept.plan.given)
+        assert _trained(kept.plan.words(cell)) == _trained(words), cell
         assert kept.table.cells[cell].published == now.cells[cell].published
     assert "/work" not in file.read_text("utf-8") and "/home" not in file.read_text("utf-8")
+
+
+def _trained(words) -> set[str]:
+    """Without those of what is drawn."""
+    return {word for word in words if not word.startswith("show=")}
 
 
 @pytest.mark.parametrize("name", table_names())
