@@ -73,8 +73,14 @@ class CompareSettings(Component):
     """Those of `nnlab compare`."""
 
     measure: str = static("auto", choices=MEASURES)
+    target: float | None = static(None)
     tune: int | None = static(None, low=1, high=1_000_000)
     plan: bool = static(False)
+
+    @property
+    def trained_measure(self) -> str:
+        """The measure that rows must have when they are trained: steps to a target are counted later."""
+        return "auto" if self.measure == "steps" and self.target is not None else self.measure
 
 
 PREDICTIONS_ENDINGS = (".csv",)  # of the file that nnlab predict writes

@@ -34,12 +34,12 @@ def run(plan: ComparePlan) -> int:
     )
     print_advice("compare", (note for run in plan.runs for note in run.notes()))
     if plan.tuning is None and not settings.plan:
-        return _train(plan, settings.measure, lambda: make_run_folder(plan.whole), {})
+        return _train(plan, settings, lambda: make_run_folder(plan.whole), {})
     from nnlab.commands import compare_plan, tuned_arms  # which import what searches
 
     with advice_on_stderr("compare"):
         fits = prepare_all(plan.runs, partial(prepare, cache=DataCache()))
-        arms = arrange(plan.varied, fits, settings.measure)
+        arms = arrange(plan.varied, fits, settings.trained_measure)
         tuning = tuned_arms.prepare_tuning(plan.tuning, arms) if plan.tuning else None
     print_advice("compare", tuning.notes() if tuning else [])
     if settings.plan:
@@ -48,15 +48,18 @@ def run(plan: ComparePlan) -> int:
     freeze_imports()
     folder = make_run_folder(plan.whole)
     runs, entry = tuned_arms.tune(tuning, plan.runs, folder)
-    return _train(replace(plan, runs=runs), settings.measure, lambda: folder, {"tuning": entry})
+    return _train(replace(plan, runs=runs), settings, lambda: folder, {"tuning": entry})
 
 
-def _train(plan: ComparePlan, measure: str, make_folder: Callable[[], Path], others: dict) -> int:
+def _train(
+    plan: ComparePlan, settings: CompareSettings, make_folder: Callable[[], Path], others: dict
+) -> int:
     """Train the arms, and compare them; `others` are further entries of compare.json."""
+    others |= {"target": settings.target} if settings.target is not None else {}
     arrangement = []
 
     def check(fits: list[Fit]) -> None:
-        arrangement.append(arrange(plan.varied, fits, measure))
+        arrangement.append(arrange(plan.varied, fits, settings.trained_measure))
 
     prepared = begin_runs(plan.runs, make_folder, check, "compare")
     (arms,) = arrangement
@@ -67,7 +70,7 @@ def _train(plan: ComparePlan, measure: str, make_folder: Callable[[], Path], oth
     try:
         # Before anything trains, so that `nnlab train resume=` knows what it ends with.
         write_comparison(
-            folder, ComparisonFile(plan.whole.command, measure, arms.data, arms.words, runs, others)
+            folder, ComparisonFile(plan.whole.command, settings.measure, arms.data, arms.words, runs, others)
         )
     except OSError:
         remove_begun(folder, prepared)

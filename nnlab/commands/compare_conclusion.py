@@ -19,15 +19,17 @@ from nnlab.records.tuning_text import tuned_note
 from nnlab.statistics.comparison import Comparison
 
 
-def conclude(folder: Path, measure: str | None = None) -> int:
-    """Compare the arms in the folder, by another `measure` if one is given. Returns 1 if every row of some
-    arm diverged."""
+def conclude(folder: Path, measure: str | None = None, target: float | None = None) -> int:
+    """Compare the arms in the folder, by another `measure` and `target` if they are given. Returns 1 if every
+    row of some arm diverged."""
     # Who only reads folders need not wait for matplotlib and TensorBoard.
     from nnlab.commands.compare_pictures import draw_comparison
 
     file = read_comparison(folder)
     if measure is not None:
         file = file.with_measure(measure)
+    if target is not None:
+        file = file.with_target(target)
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
     if ranking := ranking_of(_by_measure(comparisons)):

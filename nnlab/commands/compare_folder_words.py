@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class FoldersRequest:
     measure: str | None  # None: as the folder says, or the usual one
     more_seeds: int = 0  # seeds=+5
     seeds: int | None = None  # seeds=15
+    target: float | None = None  # of the measure's curve
 
     @property
     def asks_for_seeds(self) -> bool:
@@ -69,18 +71,28 @@ def read_folders(argv: list[str]) -> FoldersRequest:
     more, total = _seeds(given.get("seeds"))
     if (measure := given.get("measure")) not in (None, *MEASURES):
         raise unknown("measure", measure, MEASURES)
-    return FoldersRequest(folders, given.get("measure"), more, total)
+    return FoldersRequest(folders, given.get("measure"), more, total, _target(given.get("target")))
 
 
 def _refuse_word(word: str, folders: list[Path]) -> None:
     key = key_of(word)
     if word.startswith("-"):
         raise UserError(f"{word}: folders are compared without options")
-    if key not in ("measure", "seeds"):
+    if key not in ("measure", "seeds", "target"):
         raise UserError(
             f"{word}: the runs in '{folders[0]}' keep the settings that they were trained with; beside "
-            f"folders there are measure=NAME and seeds=+N"
+            f"folders there are measure=NAME, target=VALUE and seeds=+N"
         )
+
+
+def _target(text: str | None) -> float | None:
+    try:
+        value = None if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise UserError(f"target={text}: expected a number, a value of the measure's curve")
+    return value
 
 
 def _seeds(text: str | None) -> tuple[int, int | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nnlab.commands.compare_conclusion import conclude, show
 from nnlab.commands.compare_folder_words import FoldersRequest
 from nnlab.errors import UserError
@@ -23,8 +25,8 @@ def run(request: FoldersRequest) -> int:
             f"then compare all"
         )
     if len(request.folders) == 1 and is_comparison(request.folders[0]):
-        return conclude(request.folders[0], request.measure)
-    stored = read_folders(request.folders)
+        return conclude(request.folders[0], request.measure, request.target)
+    stored = replace(read_folders(request.folders), target=request.target)
     _refuse_too_little(stored, request)
     measure = request.measure or "auto"
     show(stored, stored.comparisons(measure), measure)

@@ -58,6 +58,8 @@ def add_seeds(folder: Path, request: FoldersRequest) -> int:
     file = read_comparison(folder) if is_comparison(folder) else _file_of_runs(folder)
     if request.measure is not None:
         file = file.with_measure(request.measure)
+    if request.target is not None:
+        file = file.with_target(request.target)
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
     seeds = _seeds_to_train(stored, request)

@@ -15,6 +15,7 @@ from nnlab.untrusted import is_count, is_number
 
 RowKey = tuple[int, int, int]  # seed, repeat, fold
 Rows = dict[RowKey, dict]
+COURSES, STEPS = "courses", "steps"  # of a row: what its curve gives; steps to a target, among them
 MOST_CELLS = 10_000_000  # seeds x repeats x folds
 
 
@@ -58,18 +59,23 @@ def scores(arms: Mapping[str, Rows], measure: str, intervals: object = None) -> 
     for name, rows in arms.items():
         for key, row in rows.items():
             place = tuple(places[axis][number] for axis, number in enumerate(key))
-            value = np.nan if row["status"] == "diverged" else _value(row, measure)
+            value = _value(row, measure)
+            if row["status"] == "diverged" and measure != STEPS:  # it may have reached the target before
+                value = np.nan
             if value is not None:
                 values[name][place], present[name][place] = value, True
+    by_ranks = measure == STEPS  # infinite where the target was not reached
     table = Scores(values, is_larger_better(measure), present=present)
     every_row = [row for rows in arms.values() for row in rows.values()]
     overlap = _overlap(measure, every_row, table.design, intervals)
-    table = Scores(values, table.larger_is_better, overlap, present)
+    table = Scores(values, table.larger_is_better, overlap, present, by_ranks)
     return _one_value_a_repeat(table) if measure.startswith("test_") and shape[1] > 1 else table
 
 
 def _value(row: dict, measure: str) -> float | None:
     """The number of a row; None where there is none, as of a metric that is undefined."""
+    if measure in row.get(COURSES, ()):
+        return row[COURSES][measure]
     part, _, name = measure.partition("_")
     value = row["test"].get(name) if part == "test" else row["best"].get(measure)
     return float(value) if is_number(value) else None
@@ -77,7 +83,8 @@ def _value(row: dict, measure: str) -> float | None:
 
 def _overlap(measure: str, rows: list[dict], design: str, intervals: object) -> float | None:
     """n_test / n_train of splits that share examples; None where it is unknown, and so nothing is certain."""
-    part = measure.partition("_")[0]
+    part = measure.rpartition(":")[2].partition("_")[0]
+    part = part if part in SET_NAMES else "val"  # steps are counted by a curve of validation
     if design == "seeds":
         return 0.0
     if len({row.get("repeat", 0) for row in rows}) == 1:

@@ -44,6 +44,10 @@ class ComparisonFile:
         """The same arms, compared by another measure."""
         return replace(self, measure=measure)
 
+    def with_target(self, target: float) -> ComparisonFile:
+        """The same arms, with steps to another target."""
+        return replace(self, others=self.others | {"target": target})
+
     def with_runs(self, more: dict[str, dict[str, str]]) -> ComparisonFile:
         """The same with a further run of each arm on each data set."""
         runs = {

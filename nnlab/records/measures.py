@@ -11,7 +11,7 @@ ALWAYS = ("loss", "error")  # what beside the table of metrics is measured on a 
 MEASURES = (
     "auto", "test_error", "test_loss", "val_loss", "val_error", "train_loss", "train_error",
     *(f"test_{name}" for name in METRICS),
-    *(f"val_{name}" for name in METRICS),
+    *(f"val_{name}" for name in METRICS), "steps",
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def usual_measure(task: str, is_tested: bool, validates: bool) -> str:
 
 def is_larger_better(measure: str) -> bool:
     """Whether more of it is better, as of an accuracy."""
-    return larger_is_better(measure.removeprefix("test_"))
+    return larger_is_better(measure.rpartition(":")[2].removeprefix("test_"))
 
 
 def is_loss(measure: str) -> bool:
@@ -50,6 +50,8 @@ def refuse_unmeasured(measure: str, measured: list[str], data: str) -> None:
     """Raise `UserError` unless it is `measured` in the rows of all arms on these data."""
     if measure in measured:
         return
+    if measure == "steps":
+        raise UserError("measure = 'steps': to which value of the validation curve? Write target=0.1, say")
     name = measure.removeprefix("val_")
     has_remedy = measure.startswith("val_") and "val_loss" in measured and name in METRICS
     remedy = f" (training with metrics=[{name}] measures it after every epoch)" * has_remedy

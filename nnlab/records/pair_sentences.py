@@ -16,7 +16,7 @@ CLAIM_LEVEL = 0.05  # of p by Holm, up to which a difference counts as shown
 LEAST_P = 0.001  # p-values below are not written out
 MOST_P_DIGITS, FAILURES_LISTED = 6, 4
 MOST_MORE_UNITS = 10_000  # that are computed
-TEST_WORDS = {"sign": " in a sign test", "diverged": " in McNemar's exact test"}
+TEST_WORDS = {"wilcoxon": " by ranks", "sign": " in a sign test", "diverged": " in McNemar's exact test"}
 
 
 class PairSentences:
@@ -52,7 +52,7 @@ class PairSentences:
 
     def _noise(self, pair: Pair) -> str:
         """`, 2.1 times the noise between seeds`."""
-        if not is_known(pair.effect):
+        if not is_known(pair.effect) or pair.decided_by == "wilcoxon":
             return ""
         times = f"{pair.effect:.1f}" if pair.effect >= 1 else f"{pair.effect:.2f}"
         return f", {times} times the noise between {self.unit}s"
@@ -75,6 +75,8 @@ class PairSentences:
     def _evidence(self, pair: Pair) -> str:
         """` (95% interval 0.6 to 1.8; p = 0.004 by Holm, 10 seeds)`."""
         _, interval = self.quantity.difference(gain_of(pair, self.comparison.larger_is_better))
+        if pair.decided_by == "wilcoxon":
+            return f" ({', '.join(filter(None, [self._p_words(pair), self.count(pair.units)]))})"
         if pair.constant and pair.n > 1:
             parts = [f"the same in {self._every(pair.n)}", self._p_words(pair)]
             return f", {', '.join(filter(None, parts))}"

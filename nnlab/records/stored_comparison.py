@@ -14,7 +14,7 @@ from pathlib import Path
 from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError, list_names
 from nnlab.records.arm_names import Flat, arm_words, compared_settings, with_defaults
-from nnlab.records.arm_scores import measured, rows_by_key, scores
+from nnlab.records.arm_scores import STEPS, measured, rows_by_key, scores
 from nnlab.records.comparison_file import (
     ITSELF,
     ComparisonFile,
@@ -22,6 +22,7 @@ from nnlab.records.comparison_file import (
     is_comparison,
     read_comparison,
 )
+from nnlab.records.course_scores import with_courses
 from nnlab.records.measures import is_loss, pair_count, refuse_many_arms, refuse_unmeasured, usual_measure
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.run_summaries import kind_of_loss, task_name
@@ -29,6 +30,7 @@ from nnlab.records.same_examples import DATA_PREFIX, by_examples, refuse_other_e
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_word
 from nnlab.statistics.comparison import compare_arms
+from nnlab.untrusted import is_number
 
 NAMES_LISTED = 3
 MOST_PAIRS = 1000  # of all quantities together: some seconds
@@ -43,6 +45,7 @@ class StoredComparison:
     words: dict[str, tuple[str, ...]]  # arm -> its words
     data: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what was left out
+    target: float | None = None  # of the measure's curve, to which steps are counted
 
     def task(self, data: str) -> str:
         return task_name(next(iter(self.runs.values()))[data][0].summary)
@@ -61,7 +64,11 @@ class StoredComparison:
 
     def _compare(self, data: str, measure: str) -> dict:
         rows = {arm: rows_by_key(each[data]) for arm, each in self.runs.items()}
-        available = self._measured(data) or [measure]  # where every row diverged
+        of_data = {arm: each[data] for arm, each in self.runs.items()}
+        curve_of = self.measure(data, "auto") if measure == STEPS else measure
+        rows, of_curves = with_courses(rows, of_data, curve_of, self.target)
+        # Where every row diverged, nothing is measured.
+        available = [*of_curves[:1], *(self._measured(data) or [measure]), *of_curves[1:]]
         refuse_unmeasured(measure, available, data)
         kinds = {kind_of_loss(run.summary) for each in self.runs.values() for run in each[data]}
         if len(kinds) > 1 and is_loss(measure):
@@ -118,7 +125,13 @@ def of_file(folder: Path, file: ComparisonFile) -> StoredComparison:
         of_data = [run for each in runs.values() for run in each[data]]
         _refuse_unfinished(of_data)
         refuse_other_examples(of_data)
-    return StoredComparison({arm: runs[arm] for arm in file.arms}, dict(file.arms), file.data)
+    target = file.others.get("target")
+    return StoredComparison(
+        {arm: runs[arm] for arm in file.arms},
+        dict(file.arms),
+        file.data,
+        target=float(target) if is_number(target) else None,
+    )
 
 
 def _runs_of(folder: Path, file: ComparisonFile) -> list[list[StoredRun]]:

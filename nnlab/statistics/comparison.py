@@ -11,7 +11,7 @@ import numpy as np
 from nnlab.statistics.evidence import Evidence, evidence_of
 from nnlab.statistics.holm import holm_adjusted, holm_levels, letters
 from nnlab.statistics.json_trees import instance_of, listed
-from nnlab.statistics.paired import pair_values
+from nnlab.statistics.paired import PairedValues, pair_values
 from nnlab.statistics.rank_tests import least_p
 from nnlab.statistics.resampling import bca_intervals
 from nnlab.statistics.scores import Scores
@@ -51,7 +51,8 @@ class Pair:
     bootstrap_low   of the interval by BCa; None of fewer than 6 differences, and of splits that overlap
     p               two-sided, of Student's test of the difference
     p_holm          by Holm over all pairs, of the p that decides
-    decided_by      which that is: `student`; `sign`, where all differences are the same and have no spread;
+    decided_by      which that is: `student`; `wilcoxon`, where infinite values are real
+                    ones; `sign`, where all differences are the same and have no spread;
                     `diverged`, an exact test of how many units diverged; None
     p_sign, p_wilcoxon  exact, of all units: a diverged one is the worst of all. None of splits that overlap,
                     which are not independent
@@ -132,7 +133,10 @@ def compare_arms(scores: Scores) -> Comparison:
     evidence = [evidence_of(each) for each in paired]
     p_values = [each.decisive_p for each in evidence]
     adjusted, levels = holm_adjusted(p_values), holm_levels(p_values, LEVEL)
-    resampled = bca_intervals([() if p.constant or p.correction != 0 else p.differences for p in paired])
+    has_none = [p.constant or p.by_ranks or p.correction != 0 for p in paired]
+    resampled = bca_intervals(
+        [() if none else p.differences for p, none in zip(paired, has_none, strict=True)]
+    )
     pairs = tuple(map(_pair, evidence, adjusted, levels, resampled))
     return Comparison(_with_letters(arms, pairs), pairs, scores.larger_is_better, scores.unit)
 
@@ -141,7 +145,7 @@ def _arm(scores: Scores, name: str) -> Arm:
     units = scores.units_of(name)
     values = units[np.isfinite(units)]
     mean, std = moments(values) if len(values) else (None, None)
-    low, high = _interval(mean, std, len(values), scores.correction)
+    low, high = _interval(mean, std, len(values), None if scores.by_ranks else scores.correction)
     return Arm(name, _finite(mean), low, high, _finite(std), len(values), len(units) - len(values))
 
 
@@ -172,7 +176,8 @@ def _place(scores: Scores):
 def _pair(evidence: Evidence, p_holm: float | None, level: float, resampled: tuple | None) -> Pair:
     paired = evidence.paired
     units, n, (mean, std) = len(paired.advantages), len(paired.differences), paired.moments
-    low, high = _interval(mean, std, n, None if paired.constant else paired.correction)
+    without = paired.constant or paired.by_ranks
+    low, high = _interval(mean, std, n, None if without else paired.correction)
     bootstrap_low, bootstrap_high = resampled or (None, None)
     noise, (diverged_a, diverged_b) = paired.pooled_std(), paired.diverged
     verdict = _verdict(evidence, p_holm)
@@ -208,7 +213,17 @@ def _verdict(evidence: Evidence, p_holm: float | None) -> str:
         return "identical"
     if p_holm is None or p_holm > LEVEL:
         return "undecided"
+    if evidence.paired.by_ranks:
+        return _verdict_by_ranks(evidence.paired)
     return "diverged" if evidence.decided_by == "diverged" else "better"
+
+
+def _verdict_by_ranks(paired: PairedValues) -> str:
+    """`diverged` where b failed more often; nothing is claimed that the mean difference contradicts."""
+    diverged_a, diverged_b = paired.diverged
+    if diverged_b > diverged_a:
+        return "diverged"
+    return "better" if paired.favours_a else "undecided"
 
 
 def _with_letters(arms: list[Arm], pairs: tuple[Pair, ...]) -> tuple[Arm, ...]:

@@ -45,7 +45,8 @@ class Evidence:
 
 def evidence_of(paired: PairedValues) -> Evidence:
     p = p_sign = p_wilcoxon = p_diverged = None
-    if len(paired.differences) > 1 and paired.correction is not None and not paired.constant:
+    has_spread = len(paired.differences) > 1 and not paired.constant and not paired.by_ranks
+    if has_spread and paired.correction is not None:
         p = student_p(*paired.moments, len(paired.differences), paired.correction)
     if paired.correction == 0 and len(paired.advantages):
         p_sign = sign_test(paired.advantages)
@@ -57,6 +58,10 @@ def evidence_of(paired: PairedValues) -> Evidence:
 
 def _decide(paired: PairedValues, p: float | None, p_diverged: float | None):
     """(p, test) of the test that decides, (None, None) where there is none."""
+    if paired.by_ranks:
+        if paired.correction != 0 or not len(paired.advantages):
+            return None, None
+        return wilcoxon_test(paired.advantages, paired.rounding), "wilcoxon"
     diverged_a, diverged_b = paired.diverged
     unequal = p_diverged is not None and diverged_a != diverged_b
     if unequal and diverged_b - diverged_a >= len(paired.differences):

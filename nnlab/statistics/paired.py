@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from nnlab.statistics.rank_tests import doubled_ranks
 from nnlab.statistics.scores import Scores
 from nnlab.statistics.student import ROUNDING_SHARE, moments
 
@@ -26,6 +27,7 @@ class PairedValues:
     larger_is_better: bool
     correction: float | None
     identical: bool  # all rows that both have are equal, bit for bit
+    by_ranks: bool = False  # then a is the arm with the larger sum of ranks
 
     @cached_property
     def both(self) -> np.ndarray:
@@ -74,6 +76,12 @@ class PairedValues:
         return a, b
 
     @property
+    def rank_sum(self) -> float:
+        """The sum of the signed ranks of the advantages: above 0 in favour of a."""
+        ranks = doubled_ranks(np.abs(self.advantages), self.rounding)
+        return float((np.sign(self.advantages) * ranks).sum())
+
+    @property
     def favours_a(self) -> bool:
         """Whether a has the better mean over the units in which both are finite."""
         mean = self.moments[0] or 0.0
@@ -97,9 +105,10 @@ def pair_values(scores: Scores, a: str, b: str) -> PairedValues:
     finite_a, finite_b = np.isfinite(raw_a), np.isfinite(raw_b)
     same = np.array_equal(finite_a, finite_b) and np.array_equal(raw_a[finite_a], raw_b[finite_b])
     units = (scores.units_of(arm, rows) for arm in (a, b))
-    pair = PairedValues(
-        a, b, *units, scores.larger_is_better, scores.correction, bool(same and finite_a.any())
-    )
+    identical = bool(same and (finite_a.any() or scores.by_ranks))
+    pair = PairedValues(a, b, *units, scores.larger_is_better, scores.correction, identical, scores.by_ranks)
+    if scores.by_ranks:
+        return pair.swapped() if pair.rank_sum < 0 else pair
     swapped = pair.swapped()
     (diverged_a, diverged_b), mean_is_better = pair.diverged, swapped.favours_a
     return swapped if diverged_b < diverged_a or (diverged_a == diverged_b and mean_is_better) else pair

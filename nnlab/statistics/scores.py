@@ -19,6 +19,8 @@ class Scores:
     present           arm -> which rows there are, of that shape; all, of an arm that is left out. A row that
                       was never trained is absent: it counts for nothing, and only rows that both arms have
                       are paired
+    by_ranks          an infinite value is a real one, as of a target that was never reached: pairs are
+                      decided by Wilcoxon's test, and there are no intervals
 
     >>> Scores({"sgd": np.ones((10, 1, 5)), "adam": np.zeros((10, 1, 5))}).unit
     'seed'
@@ -28,6 +30,7 @@ class Scores:
     larger_is_better: bool = False
     overlap: float | None = 0.0
     present: dict[str, np.ndarray] = field(default_factory=dict)
+    by_ranks: bool = False
 
     def __post_init__(self):
         shapes = {np.shape(each) for each in (*self.values.values(), *self.present.values())}
