@@ -12,6 +12,7 @@ from nnlab.checks import labels
 from nnlab.checks.overlap import wrong_labels
 from nnlab.checks.subject import Subject
 from nnlab.data.sources import Noise
+from nnlab.runtime.threads import computing
 
 # ---- the test for wrong labels, on distances drawn by formula
 
@@ -94,6 +95,20 @@ SOME += [("linear", 400, 2, 0.3), ("linear", 1000, 8, 0.3)]
 def test_an_honest_table_is_not_called_mislabelled(kind, n, d, bayes):
     _, (finding,) = labels.find_suspected(Subject(overlapping(kind, n, d, bayes, seed=3)))
     assert finding.cause != "label_noise", finding.found
+
+
+@pytest.mark.parametrize("name", ["wine", "diabetes"])  # whose folds have two sizes
+def test_predictions_do_not_depend_on_who_trains_beside(name, monkeypatch):
+    monkeypatch.setattr(labels, "MIN_STEPS", 30)
+    subject = Subject(job(name))
+    sample, rows = labels.cross_validation_rows(subject, subject.fold.train)
+    penalized = [labels._with_penalty(rows, l2) for l2 in (1e-3, 0.1, 10.0)]
+    with computing():
+        together = labels.predict_held_out(sample, penalized)
+        alone = [labels.predict_held_out(sample, [each])[0] for each in penalized]
+    for (z, t), (z_alone, t_alone) in zip(together, alone, strict=True):
+        assert np.array_equal(z, z_alone) and np.array_equal(t, t_alone)
+    assert not np.array_equal(together[0][0], together[2][0])
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])

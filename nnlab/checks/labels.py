@@ -18,6 +18,7 @@ one, while the probabilities still tell a good deal.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ from nnlab.runtime.threads import computing
 from nnlab.schedules import Constant
 from nnlab.stopping import Stopping
 from nnlab.streams import stream
+from nnlab.training.stacks import divide_into_stacks
 
 MAX_EXAMPLES = 2000
 FOLD_COUNT = 5
@@ -83,7 +85,7 @@ def find_suspected(subject: Subject) -> tuple[np.ndarray, list[Finding]]:
 def predict_probabilities(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
     """Held-out probabilities (or numbers) and targets (m, N), with the L2 penalty that predicts better."""
     with computing():
-        predictions = [predict_held_out(sample, _with_penalty(rows, l2)) for l2 in L2_PENALTIES]
+        predictions = predict_held_out(sample, [_with_penalty(rows, l2) for l2 in L2_PENALTIES])
     z, t = min(predictions, key=lambda outputs_and_targets: _loss(sample, *outputs_and_targets))
     if sample.dataset.classes:
         z = np.exp(z - np.logaddexp.reduce(z, axis=0))  # softmax
@@ -124,15 +126,16 @@ def _loss(sample: Sample, z: np.ndarray, t: np.ndarray) -> float:
     return float(loss.fprop(torch.from_numpy(z), torch.from_numpy(t)).mean())
 
 
-def predict_held_out(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs and targets (m, N) of every example, by the row that did not train on it."""
-    outputs = np.zeros((sample.dataset.spec.outputs, len(sample.dataset.x)))
-    targets = np.zeros_like(outputs)
+def predict_held_out(
+    sample: Sample, cross_validations: list[list[Row]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each cross-validation, a row for each fold: outputs and targets (m, N) of every example, by the
+    row that did not train on it. All rows train side by side."""
+    rows = [replace(row, number=i) for i, row in enumerate(chain(*cross_validations))]
+    targets = np.zeros((sample.dataset.spec.outputs, len(sample.dataset.x)))
+    outputs = np.zeros((len(cross_validations), *targets.shape))
     # Folds may differ by an example, and so in their number of steps: then they need stacks of their own.
-    by_structure: dict[tuple, list[Row]] = {}
-    for row in rows:
-        by_structure.setdefault(row.structure, []).append(row)
-    for stack in by_structure.values():
+    for stack in divide_into_stacks(rows, {sample.experiment.data: sample.dataset}):
         training = sample.start_training(stack)
         epochs = max(1, -(-MIN_STEPS // training.batches.steps))
         for epoch in range(1, epochs + 1):
@@ -142,9 +145,10 @@ def predict_held_out(sample: Sample, rows: list[Row]) -> tuple[np.ndarray, np.nd
         t = torch.cat([b.t for b in batches], 2)
         for k, row in enumerate(stack):
             n = len(row.fold.validation)
-            outputs[:, row.fold.validation] = z[k, :, :n].double().cpu().numpy()
+            predicted = outputs[row.number // len(cross_validations[0])]
+            predicted[:, row.fold.validation] = z[k, :, :n].double().cpu().numpy()
             targets[:, row.fold.validation] = t[k, :, :n].double().cpu().numpy()
-    return outputs, targets
+    return [(predicted, targets) for predicted in outputs]
 
 
 def confident_disagreement(p: np.ndarray, label: np.ndarray) -> np.ndarray:
