@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from compared_arms import random_comparison
 
-from nnlab.records.ranking_words import ranking_lines, ranking_of, ranking_sentences, ranks_on_data
-from nnlab.statistics.over_data import rank_arms
+from nnlab.records.ranking_words import (
+    profile_of,
+    ranking_lines,
+    ranking_of,
+    ranking_sentences,
+    ranks_on_data,
+)
+from nnlab.statistics.over_data import least_friedman_p, rank_arms
 
 
 def ranked(tables: int, arms: int, noise=0.0):
@@ -23,7 +29,7 @@ def test_arms_that_differ():
 
 
 def test_too_few_data_sets_show_nothing():
-    (line,) = ranking_sentences(ranked(2, 2))
+    line, _ = ranking_sentences(ranked(2, 2))
     assert line == "no difference shown over 2 data sets: p = 0.5 by Friedman's test, exact"
 
 
@@ -51,3 +57,24 @@ def test_it_ranks_by_what_is_better_and_a_diverged_arm_last():
     assert ranking_of({"one": better_if_less}) is None
     both = {"one": better_if_less, "other": better_if_more}
     assert ranks_on_data(both, names) == {"one": [1.0, 2.0, 3.0], "other": [3.0, 2.0, 1.0]}
+
+
+def test_few_data_sets_say_what_they_cannot_show():
+    """Three data sets on which two arms rank alike have p = 2 of 2^3, the least that there is."""
+    two = {name: {"a": 0.1, "b": 0.2} for name in ("digits", "wine", "iris")}
+    ranking = rank_arms(two)
+    assert ranking.p == pytest.approx(least_friedman_p(2, 3)) == 0.25
+    assert "3 data sets cannot give less than p = 0.25" in " ".join(ranking_sentences(ranking))
+    three = rank_arms({name: {**each, "c": 0.3} for name, each in two.items()})
+    assert three.p == pytest.approx(least_friedman_p(3, 3))
+    assert "can hardly decide" in " ".join(ranking_sentences(three))
+    many = rank_arms({f"data {n}": each for n, each in enumerate([*two.values()] * 3)})
+    assert "hardly" not in " ".join(ranking_sentences(many))
+
+
+def test_a_profile_takes_costs_of_all_arms_on_the_same_seeds():
+    values = [{"a": np.array([1.0, 2.0]), "b": np.array([2.0, 2.0])}]
+    assert profile_of(("a", "b"), values).shares == {"a": (1.0, 1.0), "b": (0.5, 1.0)}
+    assert profile_of(("a", "c"), values) is None
+    assert profile_of(("a", "b"), [{"a": np.array([1.0]), "b": np.array([1.0, 2.0])}]) is None
+    assert profile_of(("a", "b"), [{"a": np.array([-1.0]), "b": np.array([1.0])}]) is None

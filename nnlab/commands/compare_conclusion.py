@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnlab.commands.messages import print_advice
+from nnlab.records.arm_units import arm_units
 from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
 from nnlab.records.comparison_words import comparison_lines
 from nnlab.records.console import board_command
-from nnlab.records.ranking_words import ranking_lines, ranking_of
+from nnlab.records.ranking_words import profile_of, ranking_lines, ranking_of
 from nnlab.records.stored_comparison import StoredComparison, of_file
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines
 from nnlab.records.tuning_text import tuned_note
 from nnlab.statistics.comparison import Comparison
+from nnlab.statistics.over_data import Ranking
 
 
 def conclude(folder: Path, measure: str | None = None, target: float | None = None) -> int:
@@ -33,7 +35,7 @@ def conclude(folder: Path, measure: str | None = None, target: float | None = No
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
     if ranking := ranking_of(_by_measure(comparisons)):
-        file = replace(file, others=file.others | {"over_data": {"ranking": ranking.to_json()}})
+        file = replace(file, others=file.others | {"over_data": _over_data(stored, comparisons, ranking)})
     write_comparison(folder, file, comparisons)
     lines = show(stored, comparisons, file.measure, folder, tuned_note(file.others.get("tuning")))
     draw_comparison(folder, stored, comparisons, lines)
@@ -61,7 +63,7 @@ def show(
         printed += ranking_lines(ranking)
         for line in ranking_lines(ranking):
             terminal.line(line)
-    for line in notes:
+    for line in ["", *notes] if notes else []:
         terminal.line(line)
     printed += notes
     if folder:
@@ -70,6 +72,20 @@ def show(
         for line in [*lines, *command_lines("their curves", board_command(folder))]:
             terminal.line(line)
     return printed
+
+
+def _over_data(stored: StoredComparison, comparisons: Comparisons, ranking: Ranking) -> dict:
+    """`over_data` of compare.json: the ranking, and the profile of a quantity of which less is better."""
+    entry = {"ranking": ranking.to_json()}
+    measures = {data: next(iter(of_data)) for data, of_data in comparisons.items()}
+    if not any(c.larger_is_better for c in _by_measure(comparisons).values()):
+        values = [
+            arm_units({arm: runs[data] for arm, runs in stored.runs.items()}, measure)
+            for data, measure in measures.items()
+        ]
+        if profile := profile_of(ranking.arms, values):
+            entry["profile"] = profile.to_json()
+    return entry
 
 
 def _by_measure(comparisons: Comparisons) -> dict[str, Comparison]:

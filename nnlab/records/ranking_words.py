@@ -14,9 +14,17 @@ from nnlab.records.arms_table import shown_names
 from nnlab.records.comparison_words import wrapped
 from nnlab.records.pair_sentences import CLAIM_LEVEL, p_words
 from nnlab.statistics.comparison import Comparison
-from nnlab.statistics.over_data import Ranking, rank_arms, rank_table
+from nnlab.statistics.over_data import (
+    Profile,
+    Ranking,
+    least_friedman_p,
+    performance_profile,
+    rank_arms,
+    rank_table,
+)
 
 MOST_SENTENCES = 6
+FEW_DATA = 5  # data sets, below which ranks hardly decide
 NAME_CHARACTERS = 30
 
 
@@ -45,6 +53,17 @@ def _costs(comparisons: Mapping[str, Comparison]) -> dict[str, dict[str, float]]
             for arm in comparison.arms
         }
     return costs
+
+
+def profile_of(arms: Sequence[str], values: Sequence[Mapping[str, np.ndarray]]) -> Profile | None:
+    """The performance profile over all seeds and data sets; `values` are the units of the arms on each, by a
+    quantity of which less is better. None where an arm lacks a seed that others have, or a value is below 0.
+    """
+    counts = [{len(of_data.get(arm, ())) for arm in arms} for of_data in values]
+    if not counts or any(len(each) != 1 or 0 in each for each in counts):
+        return None
+    costs = {arm: np.concatenate([of_data[arm] for of_data in values]) for arm in arms}
+    return None if any((each < 0).any() for each in costs.values()) else performance_profile(costs)
 
 
 def ranking_lines(ranking: Ranking) -> list[str]:
@@ -76,6 +95,10 @@ def ranking_sentences(ranking: Ranking) -> Iterator[str]:
         yield f"some arms rank better than others over {count} ({how}), but no pair is shown to, {limit}"
     else:
         yield f"no difference shown over {count}: {how}"
+    if (least := least_friedman_p(len(ranking.arms), len(ranking.data))) > CLAIM_LEVEL:
+        yield f"{count} cannot give less than p = {least:.3g} in Friedman's test, however the arms rank"
+    elif len(ranking.data) < FEW_DATA:
+        yield f"ranks over {count} can hardly decide; the tables above are of each by itself"
 
 
 def _is_joined(pair: tuple[str, str], ranking: Ranking) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnlab.records.arms_table import shown_names
-from nnlab.records.ranking_words import ranking_of, ranking_sentences, ranks_on_data
+from nnlab.records.ranking_words import profile_of, ranking_of, ranking_sentences, ranks_on_data
 from nnlab.report.colours import series
 from nnlab.report.page import Section
 from nnlab.report.parts import Part, PlotlyFigure, Table, Text
 from nnlab.statistics.comparison import Comparison
-from nnlab.statistics.over_data import performance_profile
 
 NAME_CHARACTERS, NAMED_ARMS = 36, 12
 LOG_FROM_RATIO = 5  # of an arm's result to that of the best
@@ -43,10 +42,9 @@ def over_data_section(
 
 def _profile(arms: Sequence[str], values: Sequence[Mapping[str, np.ndarray]]) -> list[PlotlyFigure]:
     """On which share of seeds and data sets an arm is within a ratio of the best (Dolan and More 2002)."""
-    counts = [{len(of_data.get(arm, ())) for arm in arms} for of_data in values]
-    if not counts or any(len(each) != 1 or 0 in each for each in counts):
-        return []  # an arm lacks a seed that others have, or rows cannot be read
-    profile = performance_profile({arm: np.concatenate([of[arm] for of in values]) for arm in arms})
+    profile = profile_of(arms, values)
+    if profile is None:
+        return []
     names = shown_names(arms, NAME_CHARACTERS)
     traces = [
         {"x": profile.ratios, "y": [100 * share for share in profile.shares[arm]], "mode": "lines",

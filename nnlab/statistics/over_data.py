@@ -111,6 +111,15 @@ def friedman(ranks: np.ndarray) -> tuple[float | None, bool]:
     return (float(chdtrc(arms - 1, spread / variance)) if variance else 1.0), False
 
 
+def least_friedman_p(arms: int, data: int) -> float:
+    """The smallest p of the exact test: the arms rank alike on all data sets, in any of k! orders of (k!)^N.
+
+    >>> least_friedman_p(2, 3), round(least_friedman_p(3, 3), 4)
+    (0.25, 0.0278)
+    """
+    return float(math.factorial(arms)) ** (1 - data) if arms <= 100 else 0.0
+
+
 def _exact_friedman(doubled: np.ndarray) -> float | None:
     """None where there are too many orders. The first data set stays: only where others differ counts."""
     data, arms = doubled.shape
