@@ -10,6 +10,7 @@ from test_compare import SMALL, refused, said
 
 from nnlab.errors import UserError
 from nnlab.records.comparison_file import read_comparison
+from nnlab.records.files import temporary_path, write_json
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,28 @@ def test_links_are_neither_read_nor_written_through(here):
     assert "is a link" in refused("x", "seeds=+1") and not (here / "elsewhere").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["comparison", f".compare.json.{os.getpid()}", f".compare.png.{os.getpid()}"]
+)
+def test_nothing_is_written_through_a_link(name, here):
+    """A folder of events that is a link, and what this process will call its temporary files."""
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir() if name == "comparison" else elsewhere.write_text("mine")
+    shutil.rmtree("x/comparison", ignore_errors=True)
+    Path("x", name).symlink_to(elsewhere)
+    assert "is a link" in refused("x")
+    assert not any(elsewhere.iterdir()) if name == "comparison" else elsewhere.read_text() == "mine"
+
+
+def test_a_link_in_place_of_a_temporary_file_is_not_followed(tmp_path):
+    """Whoever sends a folder can guess the numbers of processes."""
+    mine, file = tmp_path / "mine", tmp_path / "a.json"
+    mine.write_text("mine")
+    temporary_path(file, os.getpid()).symlink_to(mine)
+    write_json(file, {"a": 1})
+    assert mine.read_text() == "mine" and json.loads(file.read_text()) == {"a": 1}
+
+
 ROWS = {
     "a repeat below 0": {"repeat": -1},
     "a fold of text": {"fold": "x"},
@@ -116,6 +139,23 @@ def test_what_is_odd_in_rows_and_summary_breaks_nothing(here):
     Path("x/compare.json").write_text(text.replace("0_opt\\u001b[31mred", "0_optimizer=sgd"))
     printed = said("compare", "x")
     assert "\x1b" not in printed and "NaN" not in Path("x/compare.json").read_text()
+
+
+def test_a_run_without_rows_is_one_sentence(here):
+    Path("x/0_optimizer=sgd/rows.json").write_text("[]")
+    assert "expected a list of rows" in refused("x", "seeds=+1")
+
+
+def test_numbers_that_overflow_in_percent_are_drawn_and_reported(here):
+    file = Path("x/0_optimizer=sgd/rows.json")
+    rows = json.loads(file.read_text())
+    for number, row in enumerate(rows):
+        row["test"]["error"] = (1 - 2 * number) * 1.7e308
+    file.write_text(json.dumps(rows))
+    said("compare", "x")
+    assert Path("x/compare.png").stat().st_size > 1000
+    said("report", "x")
+    assert "Not drawn" not in Path("x/report.html").read_text()
 
 
 def test_what_others_wrote_into_the_file_stays(here):

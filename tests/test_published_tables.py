@@ -145,6 +145,7 @@ def test_a_cell_that_is_not_there_is_named():
     ({"published": {"wide": {"tanh": {"mean": 1, "sd": -1}}}}, "published.wide: expected a number"),
     ({"published": {}}, "at least one cell"),
     ({"n": 0}, "n = 0"),
+    ({"n": 10**400}, "n = 1000"),
     ({"claims": ["wide/tanh"]}, "with < or > between"),
     ({"claims": ["wide/tanh < narrow/tanh > wide/relu"]}, "with < or > between"),
     ({"claims": ["wide/tanh < wide/rel"]}, "unknown cell 'wide/rel'; did you mean 'wide/relu'"),

@@ -50,6 +50,15 @@ def test_what_cannot_be_judged_is_not(values, published, status):
     assert judge_cell(published, Ours.of(np.array(values))).status == status
 
 
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_sizes_whose_squares_overflow_or_vanish_are_judged_alike(factor):
+    mine, sd = np.array([1.0, 2.0, 1.5]), 0.3
+    for mean in (1.4, 3.0):
+        usual = judge_cell(Published(mean, sd, 5), Ours.of(mine))
+        scaled = judge_cell(Published(factor * mean, factor * sd, 5), Ours.of(factor * mine))
+        assert scaled.status == usual.status and scaled.margin == pytest.approx(factor * usual.margin)
+
+
 def claimed(text: str, larger_first=False) -> Claim:
     return Claim(text, tuple((name,) for name in text.split()), larger_first)
 

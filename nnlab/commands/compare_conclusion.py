@@ -19,6 +19,7 @@ from nnlab.records.text_columns import command_lines, labelled_lines
 from nnlab.records.tuning_text import tuned_note
 from nnlab.statistics.comparison import Comparison
 from nnlab.statistics.over_data import Ranking
+from nnlab.untrusted import refuse_links_below
 
 
 def conclude(folder: Path, measure: str | None = None, target: float | None = None) -> int:
@@ -27,6 +28,7 @@ def conclude(folder: Path, measure: str | None = None, target: float | None = No
     # Who only reads folders need not wait for matplotlib and TensorBoard.
     from nnlab.commands.compare_pictures import draw_comparison
 
+    refuse_links_below(folder)  # it may be a stranger's, and files are written there
     file = read_comparison(folder)
     if measure is not None:
         file = file.with_measure(measure)
@@ -55,17 +57,12 @@ def show(
     for data, of_data in comparisons.items():
         name = data if len(comparisons) > 1 else ""
         where = str(folder) if folder else ""
-        lines = comparison_lines(of_data, stored.measure(data, measure), stored.task(data), where, name)
-        for line in lines:
-            terminal.line(line)
-        printed += lines
+        printed += comparison_lines(of_data, stored.measure(data, measure), stored.task(data), where, name)
     if ranking := ranking_of(_by_measure(comparisons)):
         printed += ranking_lines(ranking)
-        for line in ranking_lines(ranking):
-            terminal.line(line)
-    for line in ["", *notes] if notes else []:
+    printed += ["", *notes] if notes else []
+    for line in printed:
         terminal.line(line)
-    printed += notes
     if folder:
         lines = ["", *labelled_lines("comparison", folder)]
         lines += command_lines("its page", shell_line(["nnlab", "report", str(folder)]))

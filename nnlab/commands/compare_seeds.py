@@ -5,11 +5,9 @@ A row depends on its settings and seed alone, so seeds 0 to 4 and then 5 to 9 ar
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab.commands.command_line import by_key
 from nnlab.commands.command_settings import recorded_settings
 from nnlab.commands.compare_command import train_and_compare
 from nnlab.commands.compare_conclusion import conclude
@@ -17,6 +15,7 @@ from nnlab.commands.compare_folder_words import FoldersRequest
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.messages import advice_on_stderr
 from nnlab.commands.process import freeze_imports
+from nnlab.commands.recorded_command import with_words
 from nnlab.commands.run_folders import PreparedRun
 from nnlab.commands.train_command import prepare
 from nnlab.errors import UserError
@@ -122,8 +121,7 @@ def _prepare(
             _refuse_changed_data(trained, fit)
             name = f"{seeds.folder_name}/{trained.path.name if trained.path != folder else 0}"
             names.setdefault(arm, {})[data] = name
-            words = {"seed": f"seed={seeds.first}", "seeds": f"seeds={seeds.count}"}
-            command = _with_words(trained.command, words)
+            command = with_words(trained.command, [f"seed={seeds.first}", f"seeds={seeds.count}"])
             run_name = arm if len(stored.data) == 1 else f"{arm} {data}"
             prepared.append(
                 PreparedRun(run_name, fit, folder / name, settings, command, folder / seeds.folder_name)
@@ -160,14 +158,3 @@ def _begin(part: Path, runs: list[PreparedRun]) -> None:
     except OSError:
         remove_unstarted(part)
         raise
-
-
-def _with_words(command: str, words: dict[str, str]) -> str:
-    """The line that trains a run, with these words in place of others with the same keys."""
-    try:
-        before = shlex.split(command)
-    except ValueError:  # somebody has edited it
-        before = ["nnlab", "train"]
-    overrides = by_key(word for word in before[2:] if "=" in word) | words
-    flags = [word for word in before[2:] if "=" not in word]
-    return shell_line([*before[:2], *flags, *overrides.values()])

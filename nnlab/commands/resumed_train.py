@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from nnlab.commands.changed_settings import (
     check_epochs,
     trains_otherwise,
 )
-from nnlab.commands.command_line import CommandLine, by_key
+from nnlab.commands.command_line import CommandLine
 from nnlab.commands.command_settings import recording
 from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
 from nnlab.commands.pictures import PICTURE_KEYS, EndedRun, lack_pictures, refuse_pictures, show_pictures
 from nnlab.commands.process import freeze_imports
+from nnlab.commands.recorded_command import recorded_overrides, with_words
 from nnlab.commands.resume_folder import resume_folder
 from nnlab.commands.run_folders import PreparedRun, run_names
 from nnlab.commands.train_command import Resumed, prepare, train_all
@@ -29,7 +29,6 @@ from nnlab.records.comparison_file import comparison_of
 from nnlab.records.files import remove_temporaries
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.stored_run import StoredRun
-from nnlab.records.text import shell_line
 from nnlab.training.data_cache import DataCache
 from nnlab.untrusted import refuse_links_below
 
@@ -94,7 +93,8 @@ def _say_that_it_has_ended(unfinished: UnfinishedRuns, changes: list[Change]) ->
     """
     folder, runs = unfinished.folder, [*unfinished.runs.values()]
     if any(trains_otherwise(stored, changes) for stored in runs):
-        new_command = _command_with_changes(runs[0].command, changes) if len(runs) == 1 else "nnlab train ..."
+        anew = with_words(runs[0].command, [change.word for change in changes])
+        new_command = anew if len(runs) == 1 else "nnlab train ..."
         raise UserError(
             f"'{folder}' has ended, so there is no state to continue from; to begin anew: {new_command}"
         )
@@ -104,7 +104,7 @@ def _say_that_it_has_ended(unfinished: UnfinishedRuns, changes: list[Change]) ->
     print(f"{what}: there is nothing to go on with")
     asked = any(change.key in PICTURE_KEYS for change in changes)
     if asked or lack_pictures(settings, folder):  # others than before, or it was killed while it drew
-        names = run_names([_overrides(stored.command) for stored in runs])
+        names = run_names([recorded_overrides(stored.command) for stored in runs])
         ended = [
             EndedRun(stored.path, each, stored.command) for stored, each in zip(runs, settings, strict=True)
         ]
@@ -127,10 +127,10 @@ def _prepare_runs(unfinished: UnfinishedRuns, changes: list[Change]) -> list[Pre
             f"{epochs.word}: '{unfinished.folder / unfinished.ended[0]}' has ended; only without epochs= the "
             f"others go on"
         )
-    names = run_names([_overrides(stored.command) for stored in unfinished.runs.values()])
+    names = run_names([recorded_overrides(stored.command) for stored in unfinished.runs.values()])
     for name, stored in zip(names, unfinished.runs.values(), strict=True):
         settings = stored.settings if stored.ended else changed_settings(stored, changes)
-        command = stored.command if stored.ended else _command_with_changes(stored.command, changes)
+        command = stored.command if stored.ended else with_words(stored.command, [c.word for c in changes])
         fit = prepare(settings, cache)
         prepared.append(PreparedRun(name, fit, stored.path, settings, command))
     return prepared
@@ -152,24 +152,3 @@ def _find_states(unfinished: UnfinishedRuns, runs: list[PreparedRun]) -> Resumed
     indices = tuple(names.index(name) for name in checkpoint.files)
     check_epochs(checkpoint.state, [runs[i].prepared for i in indices])
     return Resumed(indices, ended, checkpoint)
-
-
-def _split_command(command: str) -> list[str]:
-    """The words of a recorded shell command."""
-    try:
-        return shlex.split(command)
-    except ValueError:  # somebody has edited it
-        return ["nnlab", "train"]
-
-
-def _overrides(command: str) -> list[str]:
-    return [word for word in _split_command(command)[2:] if "=" in word]
-
-
-def _command_with_changes(command: str, changes: list[Change]) -> str:
-    """The line that repeats the run, with the changes."""
-    words = _split_command(command)
-    overrides = by_key(word for word in words[2:] if "=" in word)
-    flags = [word for word in words[2:] if "=" not in word]
-    overrides |= {change.key: change.word for change in changes}
-    return shell_line([*words[:2], *flags, *overrides.values()])

@@ -16,7 +16,7 @@ from nnlab.errors import visible
 from nnlab.pictures.panels import legend
 from nnlab.records.arms_table import letter_ranges, shown_names
 from nnlab.records.best_differences import BestDifference, best_differences, difference_range, far_number
-from nnlab.records.compared_quantity import ComparedQuantity, is_known
+from nnlab.records.compared_quantity import LARGEST_DRAWN, ComparedQuantity, is_known
 from nnlab.records.pair_sentences import p_words
 from nnlab.records.picture import (
     BLACK,
@@ -144,6 +144,7 @@ def _draw_arms(axes, panel: ComparedArms, labels: list[str]) -> None:
 
 
 def _scale(axes, numbers: np.ndarray) -> None:
+    numbers = numbers[np.abs(numbers) < LARGEST_DRAWN]
     if not len(numbers):
         axes.set_xticks([])
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnlab.records.compared_quantity import ComparedQuantity, gain_of
+from nnlab.records.compared_quantity import LARGEST_DRAWN, ComparedQuantity, gain_of
 from nnlab.records.comparison_words import SHOWN, pairs_of_best
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class BestDifference:
         return self.pair.verdict in SHOWN
 
     def numbers(self) -> list[float]:
-        return [x for x in (self.mean, self.low, self.high) if x is not None]
+        return [x for x in (self.mean, self.low, self.high) if x is not None and abs(x) < LARGEST_DRAWN]
 
 
 def best_differences(comparison: Comparison, quantity: ComparedQuantity) -> list[BestDifference]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SMALLEST_FIXED, LARGEST_FIXED = 1e-5, 1e9  # differences between which no exponent is written
 MOST_DECIMALS = 8
+LARGEST_DRAWN = 1e300  # what is larger has no place on an axis, whose length would overflow
 ALIKE_RATIO = (
     100  # of the largest to the smallest number of a column, from which on each has its own decimals
 )

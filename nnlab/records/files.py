@@ -96,7 +96,9 @@ def atomic_write(path: Path):
     """Yield a temporary path to write to, which then replaces `path`, or is removed if writing failed."""
     temporary = temporary_path(path, os.getpid())
     try:
-        temporary.touch()
+        # Anew, since what is there may be a link that somebody left in a folder of theirs.
+        temporary.unlink(missing_ok=True)
+        temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         yield temporary
         temporary.chmod(mode)  # safetensors creates files that only their owner can read

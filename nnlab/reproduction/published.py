@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from nnlab.allowed import LARGEST_COUNT
 from nnlab.errors import UserError, nearest, unknown
 from nnlab.untrusted import is_count, is_number, read_yaml
 
@@ -332,8 +333,8 @@ class _Reader:
         mean, sd, n = tree.get("mean"), tree.get("sd"), tree.get("n", self.tree.get("n"))
         if not is_number(mean) or not (sd is None or is_number(sd) and sd >= 0):
             self.refuse(f"published.{where}: expected a number, or {{mean: 1.62, sd: 0.04, n: 5}}")
-        if not (n is None or is_count(n) and n > 0):
-            self.refuse(f"published.{where}: n = {n!r}: expected how many were trained")
+        if not (n is None or is_count(n) and 0 < n <= LARGEST_COUNT):
+            self.refuse(f"published.{where}: n = {n!r:.40}: expected how many were trained")
         return Published(float(mean), None if sd is None else float(sd), n)
 
     def claim(self, text: str, cells: dict[str, Cell]) -> Claim:

@@ -70,13 +70,15 @@ def _margin(published: Published, ours: Ours) -> float:
     n = published.n or 1
     if published.sd is None or n < 2:
         return t_quantile(ours.n - 1) * ours.sd * math.sqrt(1 / ours.n + 1 / n)
-    mine, theirs = ours.sd**2 / ours.n, published.sd**2 / n
-    if mine + theirs == 0:
+    mine, theirs = ours.sd / math.sqrt(ours.n), published.sd / math.sqrt(n)
+    error = math.hypot(mine, theirs)
+    if error == 0:
         return 0.0
-    dof = (mine + theirs) ** 2 / (mine**2 / (ours.n - 1) + theirs**2 / (n - 1))
+    # Shares of the error, whose squares neither overflow nor vanish.
+    dof = 1 / ((mine / error) ** 4 / (ours.n - 1) + (theirs / error) ** 4 / (n - 1))
     from scipy.special import stdtrit  # the degrees of freedom are no whole number
 
-    return float(stdtrit(dof, (1 + CONFIDENCE_LEVEL) / 2)) * math.sqrt(mine + theirs)
+    return float(stdtrit(dof, (1 + CONFIDENCE_LEVEL) / 2)) * error
 
 
 @dataclass(frozen=True)
