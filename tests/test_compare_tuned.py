@@ -57,6 +57,7 @@ def test_every_arm_has_a_sweep_on_every_data_set_and_is_compared_with_what_won(t
     entry = file["tuning"]
     assert entry["trials"] == 6 and entry["sampler"] == {"name": "random", "seed": 3}
     assert "each arm tuned by 6 trials of random" in text
+    assert {*file["over_data"]} == {"ranking", "profile"} and (folder / "compare_over_data.png").exists()
     assert [{*arms} for arms in (file["runs"], entry["arms"])] == [{"optimizer=sgd", "optimizer=adam"}] * 2
     for arm, by_data in file["runs"].items():
         for data, (name,) in by_data.items():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from compared_arms import random_comparison
 
+from nnlab.pictures.ranked_arms import draw
 from nnlab.records.ranking_words import (
     profile_of,
     ranking_lines,
@@ -11,7 +12,7 @@ from nnlab.records.ranking_words import (
     ranking_sentences,
     ranks_on_data,
 )
-from nnlab.statistics.over_data import least_friedman_p, rank_arms
+from nnlab.statistics.over_data import least_friedman_p, performance_profile, rank_arms
 
 
 def ranked(tables: int, arms: int, noise=0.0):
@@ -78,3 +79,12 @@ def test_a_profile_takes_costs_of_all_arms_on_the_same_seeds():
     assert profile_of(("a", "c"), values) is None
     assert profile_of(("a", "b"), [{"a": np.array([1.0]), "b": np.array([1.0, 2.0])}]) is None
     assert profile_of(("a", "b"), [{"a": np.array([-1.0]), "b": np.array([1.0])}]) is None
+
+
+@pytest.mark.parametrize("data, arms", [(2, 2), (10, 5), (4, 30)])
+@pytest.mark.parametrize("with_profile", [True, False])
+def test_the_picture_has_every_arm_and_group(data, arms, with_profile):
+    ranking = ranked(data, arms, 3.0)
+    costs = {arm: np.arange(1.0, 4) * (1 + n) for n, arm in enumerate(ranking.arms)}
+    png = draw(ranking, performance_profile(costs) if with_profile else None)
+    assert png.startswith(b"\x89PNG") and len(png) > 5000

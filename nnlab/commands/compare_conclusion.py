@@ -18,7 +18,7 @@ from nnlab.records.text import shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines
 from nnlab.records.tuning_text import tuned_note
 from nnlab.statistics.comparison import Comparison
-from nnlab.statistics.over_data import Ranking
+from nnlab.statistics.over_data import Profile, Ranking
 from nnlab.untrusted import refuse_links_below
 
 
@@ -26,7 +26,7 @@ def conclude(folder: Path, measure: str | None = None, target: float | None = No
     """Compare the arms in the folder, by another `measure` and `target` if they are given. Returns 1 if every
     row of some arm diverged."""
     # Who only reads folders need not wait for matplotlib and TensorBoard.
-    from nnlab.commands.compare_pictures import draw_comparison
+    from nnlab.commands.compare_pictures import draw_comparison, draw_ranking
 
     refuse_links_below(folder)  # it may be a stranger's, and files are written there
     file = read_comparison(folder)
@@ -36,11 +36,16 @@ def conclude(folder: Path, measure: str | None = None, target: float | None = No
         file = file.with_target(target)
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
-    if ranking := ranking_of(_by_measure(comparisons)):
-        file = replace(file, others=file.others | {"over_data": _over_data(stored, comparisons, ranking)})
+    ranking = ranking_of(_by_measure(comparisons))
+    if ranking:
+        profile = _profile(stored, comparisons, ranking)
+        entry = {"ranking": ranking.to_json()} | ({"profile": profile.to_json()} if profile else {})
+        file = replace(file, others=file.others | {"over_data": entry})
     write_comparison(folder, file, comparisons)
     lines = show(stored, comparisons, file.measure, folder, tuned_note(file.others.get("tuning")))
     draw_comparison(folder, stored, comparisons, lines)
+    if ranking:
+        draw_ranking(folder, ranking, profile)
     return int(bool(stored.hopeless()))
 
 
@@ -71,18 +76,15 @@ def show(
     return printed
 
 
-def _over_data(stored: StoredComparison, comparisons: Comparisons, ranking: Ranking) -> dict:
-    """`over_data` of compare.json: the ranking, and the profile of a quantity of which less is better."""
-    entry = {"ranking": ranking.to_json()}
-    measures = {data: next(iter(of_data)) for data, of_data in comparisons.items()}
-    if not any(c.larger_is_better for c in _by_measure(comparisons).values()):
-        values = [
-            arm_units({arm: runs[data] for arm, runs in stored.runs.items()}, measure)
-            for data, measure in measures.items()
-        ]
-        if profile := profile_of(ranking.arms, values):
-            entry["profile"] = profile.to_json()
-    return entry
+def _profile(stored: StoredComparison, comparisons: Comparisons, ranking: Ranking) -> Profile | None:
+    """The performance profile of the measure, if less of it is better."""
+    if any(comparison.larger_is_better for comparison in _by_measure(comparisons).values()):
+        return None
+    values = [
+        arm_units({arm: runs[data] for arm, runs in stored.runs.items()}, next(iter(of_data)))
+        for data, of_data in comparisons.items()
+    ]
+    return profile_of(ranking.arms, values)
 
 
 def _by_measure(comparisons: Comparisons) -> dict[str, Comparison]:

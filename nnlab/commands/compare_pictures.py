@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnlab.pictures import ranked_arms
 from nnlab.pictures.compared_arms import ComparedArms, draw
 from nnlab.records.arm_units import arm_units
 from nnlab.records.compared_quantity import ComparedQuantity
@@ -12,8 +13,9 @@ from nnlab.records.comparison_file import Comparisons
 from nnlab.records.comparison_tensorboard import write_comparison_events
 from nnlab.records.files import atomic_write
 from nnlab.records.stored_comparison import StoredComparison
+from nnlab.statistics.over_data import Profile, Ranking
 
-PICTURE_FILE = "compare.png"
+PICTURE_FILE, RANKING_FILE = "compare.png", "compare_over_data.png"
 
 
 def draw_comparison(
@@ -31,3 +33,9 @@ def draw_comparison(
         temporary.write_bytes(png)
     units = max(arm.n + arm.diverged for panel in panels for arm in panel.comparison.arms)
     write_comparison_events(folder, lines, png, units)
+
+
+def draw_ranking(folder: Path, ranking: Ranking, profile: Profile | None) -> None:
+    """Draw compare_over_data.png, of several data sets."""
+    with atomic_write(folder / RANKING_FILE) as temporary:
+        temporary.write_bytes(ranked_arms.draw(ranking, profile))
