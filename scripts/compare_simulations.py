@@ -1,9 +1,10 @@
 """How often `nnlab compare` is right: simulated arms whose true differences are known.
 
-    python scripts/compare_simulations.py [--count 2000] [--only coverage winners power splits]
+    python scripts/compare_simulations.py [--count 2000] [--only coverage winners looks power splits]
 
 coverage  how many intervals of 95% hold the true difference of two arms: Student's, and BCa's
 winners   arms that are all equal: in how many comparisons is any pair called better (by Holm, and by each p)
+looks     the same, where as many seeds are added as `nnlab compare` suggests, until a difference is shown
 power     arms that differ: how often a difference is shown with as many seeds as `more_seeds` says
 splits    two ridge regressions of equal skill on overlapping splits of one table: Nadeau and Bengio's
           interval, Student's, and false winners; the truth is a mean over tables
@@ -18,6 +19,7 @@ from itertools import combinations
 
 import numpy as np
 
+from nnlab.records.comparison_words import seeds_to_suggest
 from nnlab.statistics import resampling
 from nnlab.statistics.comparison import Comparison, compare_arms
 from nnlab.statistics.evidence import evidence_of
@@ -111,6 +113,24 @@ def false_winners(count: int, kind: str, seeds: int, arms: int, shared: bool, di
         return [any(p is not None and p <= 0.05 for p in each) for each in (adjusted, p_values)]
 
     return tuple(repeated(count, trial).T)
+
+
+def winners_by_looks(count: int, kind: str, arms: int, looks: int, seeds: int = 10) -> np.ndarray:
+    """(count, looks): whether any of equal arms has been shown to differ by this look. After each that shows
+    nothing, the seeds are added that `nnlab compare` suggests."""
+
+    def trial(random):
+        values, is_shown = draw(random, kind, seeds, np.zeros(arms), True), []
+        for _ in range(looks):
+            comparison = compared(values)
+            is_shown.append(any(pair.verdict == "better" for pair in comparison.pairs))
+            more = seeds_to_suggest(comparison)
+            if is_shown[-1] or not more:
+                break
+            values = np.concatenate([values, draw(random, kind, more, np.zeros(arms), True)])
+        return is_shown + is_shown[-1:] * (looks - len(is_shown))
+
+    return repeated(count, trial)
 
 
 def power(count: int, kind: str, effect: float, arms: int, pilot: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -221,6 +241,14 @@ def print_winners(count: int) -> None:
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
+def print_looks(count: int) -> None:
+    resampling.RESAMPLE_COUNT = 10
+    print("\n| noise | arms | first look | second | third | fifth |\n|---|--:|--:|--:|--:|--:|")
+    for kind, arms in (("normal", 2), ("discrete", 2), ("normal", 5)):
+        shown = winners_by_looks(count, kind, arms, looks=5)[:, [0, 1, 2, 4]]
+        print(f"| {kind} | {arms} | {' | '.join(map(percent, shown.T))} |", flush=True)
+
+
 def print_power(count: int) -> None:
     resampling.RESAMPLE_COUNT = 10
     print("\n| noise | arms | effect | pilot | seeds (median) | open after the pilot | shown |")
@@ -243,7 +271,10 @@ def print_splits(count: int) -> None:
         print(f"| {design} | {' | '.join(map(percent, overlapping_splits(count, design)))} |", flush=True)
 
 
-PARTS = {"coverage": print_coverage, "winners": print_winners, "power": print_power, "splits": print_splits}
+PARTS = {
+    "coverage": print_coverage, "winners": print_winners, "looks": print_looks, "power": print_power,
+    "splits": print_splits,
+}  # fmt: skip
 
 
 def main():

@@ -292,8 +292,9 @@ def test_seeds_0_to_4_then_5_to_9_are_those_of_0_to_9(tmp_path, monkeypatch):
     words = (*SMALL, "split=kfold", "split.k=2", "optimizer=sgd,adam")
     said("compare", *words, "seeds=10", "hydra.run.dir=whole")
     said("compare", *words, "seeds=5", "hydra.run.dir=parts")
-    said("compare", "parts", "seeds=+2")
-    said("compare", "parts", "seeds=10")
+    assert "seeds were added" not in said("compare", "parts")
+    assert "seeds were added once" in said("compare", "parts", "seeds=+2")
+    assert "seeds were added 2 times" in said("compare", "parts", "seeds=10")
     assert "nothing to train" in said("compare", "parts", "seeds=10")
     assert sorted(p.name for p in Path("parts").glob("seeds*")) == ["seeds5-6", "seeds7-9"]
     assert compared("parts")["comparisons"] == compared("whole")["comparisons"]

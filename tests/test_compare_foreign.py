@@ -141,6 +141,15 @@ def test_what_is_odd_in_rows_and_summary_breaks_nothing(here):
     assert "\x1b" not in printed and "NaN" not in Path("x/compare.json").read_text()
 
 
+def test_what_curves_give_is_computed_and_never_read(here):
+    """Entries of rows that only nnlab makes, and a row without a curve."""
+    file = Path("x/0_optimizer=sgd/rows.json")
+    rows = [row | {"courses": 3} for row in json.loads(file.read_text())]
+    file.write_text(json.dumps([*rows, rows[0] | {"row": 99, "seed": 77}]))
+    said("compare", "x")
+    said("compare", "x", "target=0.5")
+
+
 def test_a_run_without_rows_is_one_sentence(here):
     Path("x/0_optimizer=sgd/rows.json").write_text("[]")
     assert "expected a list of rows" in refused("x", "seeds=+1")

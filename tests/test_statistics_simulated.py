@@ -41,6 +41,14 @@ def test_few_false_winners(simulations, arms, diverge):
     assert arms == 2 or single.mean() > 0.15
 
 
+def test_adding_seeds_until_a_difference_is_shown_finds_too_many(simulations, monkeypatch):
+    """As docs/reliability.md and a note of nnlab compare say."""
+    monkeypatch.setattr(simulations.resampling, "RESAMPLE_COUNT", 10)
+    first, second, third = simulations.winners_by_looks(150, "normal", arms=5, looks=3).T
+    assert_share(first, 0.02, 0.05)
+    assert (first <= second).all() and (second <= third).all() and third.mean() > first.mean() + 0.02
+
+
 def test_as_many_seeds_as_it_says_decide(simulations):
     shown, seeds = simulations.power(150, "normal", effect=1.0, arms=3)
     assert_share(shown, 0.8, 0.86)

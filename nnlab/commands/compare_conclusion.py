@@ -9,7 +9,7 @@ from pathlib import Path
 from nnlab.commands.messages import print_advice
 from nnlab.records.arm_units import arm_units
 from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
-from nnlab.records.comparison_words import comparison_lines
+from nnlab.records.comparison_words import added_seeds_note, comparison_lines, wrapped
 from nnlab.records.console import board_command
 from nnlab.records.ranking_words import profile_of, ranking_lines, ranking_of
 from nnlab.records.stored_comparison import StoredComparison, of_file
@@ -42,7 +42,8 @@ def conclude(folder: Path, measure: str | None = None, target: float | None = No
         entry = {"ranking": ranking.to_json()} | ({"profile": profile.to_json()} if profile else {})
         file = replace(file, others=file.others | {"over_data": entry})
     write_comparison(folder, file, comparisons)
-    lines = show(stored, comparisons, file.measure, folder, tuned_note(file.others.get("tuning")))
+    notes = [*tuned_note(file.others.get("tuning")), *wrapped(added_seeds_note(file.added_seeds))]
+    lines = show(stored, comparisons, file.measure, folder, notes)
     draw_comparison(folder, stored, comparisons, lines)
     if ranking:
         draw_ranking(folder, ranking, profile)

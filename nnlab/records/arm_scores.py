@@ -28,7 +28,7 @@ def rows_by_key(runs: Sequence[StoredRun]) -> Rows:
             key = row["seed"], row.get("repeat", 0), row.get("fold", 0)
             if not all(map(is_count, key)):
                 raise UserError(f"'{run.path / 'rows.json'}': a repeat or fold is not a whole number")
-            rows.setdefault(key, row)
+            rows.setdefault(key, row | {COURSES: {}})  # which are computed, and never read
     return rows
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 COMPARE_FILE = "compare.json"
 OWN_KEYS = ("command", "measure", "data", "arms", "runs", "comparisons")
 MOST_NAMES = 5000  # arms, data sets, runs of an arm
+ADDED_PATTERN = re.compile(r"seeds\d+(-\d+)?/")  # begins the names of runs of added seeds
 ITSELF = "."  # the folder of the file, where that is a run
 
 Comparisons = dict[str, dict[str, "Comparison"]]  # data -> measure -> the arms compared by it
@@ -39,6 +41,14 @@ class ComparisonFile:
     arms: dict[str, tuple[str, ...]]  # name -> its words, in the order in which they were typed
     runs: dict[str, dict[str, list[str]]]  # arm -> data -> names of run folders below that of the file
     others: dict = field(default_factory=dict)
+
+    @property
+    def added_seeds(self) -> int:
+        """How often `nnlab compare FOLDER seeds=+N` has added seeds of several arms: a folder each time."""
+        if len(self.arms) < 2:
+            return 0
+        names = (name for by_data in self.runs.values() for of_data in by_data.values() for name in of_data)
+        return len({name.partition("/")[0] for name in names if ADDED_PATTERN.match(name)})
 
     def with_measure(self, measure: str) -> ComparisonFile:
         """The same arms, compared by another measure."""

@@ -136,6 +136,17 @@ def notes(comparison: Comparison, quantity: ComparedQuantity) -> Iterator[str]:
         yield f"*: mean over the {unit}s that {quantity.succeeded}, which says nothing of the others"
 
 
+def added_seeds_note(times: int) -> str:
+    """What the p-values of a comparison do not know, to which seeds were added so many times."""
+    if not times:
+        return ""
+    how_often = "once" if times == 1 else f"{times} times"
+    return (
+        f"seeds were added {how_often}, and p is that of a single comparison: who adds seeds until a "
+        f"difference is shown finds one between equal arms in 6 to 11% of comparisons, not in 5%"
+    )
+
+
 def seeds_to_suggest(comparison: Comparison) -> int | None:
     """The fewest more seeds that would decide a pair of the best arm; where there are no differences yet to
     judge by, those up to the usual number. None where it would take too many."""

@@ -55,17 +55,19 @@ def _of_arm(
     """Row -> name -> number; of a row that two runs have, the first."""
     larger, found = larger_is_better(metric), {}
     for run in runs:
-        curves = run.curves(metric)
+        curves, rows = run.curves(metric), sorted(run.rows, key=lambda row: row["row"])
+        if [row["row"] for row in rows] != [*range(len(curves))]:
+            raise UserError(f"'{run.path}' has curves of other rows than rows.json")
         values = {
             f"final:{metric}": courses.final(curves),
             f"best:{metric}": courses.best(curves, larger),
             f"area:{metric}": courses.area(curves, epochs),
         }
         if target is not None:
-            steps = np.array([_steps_an_epoch(run, row) for row in run.rows])
+            steps = np.array([_steps_an_epoch(run, row) for row in rows])
             spent = steps[:, None] * np.arange(1, curves.shape[1] + 1)
             values[STEPS] = courses.cost_to_target(curves, target, spent, larger)
-        for number, row in enumerate(run.rows):
+        for number, row in enumerate(rows):
             key = row["seed"], row.get("repeat", 0), row.get("fold", 0)
             found.setdefault(key, {name: float(each[number]) for name, each in values.items()})
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nnlab.records.comparison_words import added_seeds_note
 from nnlab.report.page import Section
 from nnlab.report.parts import Text
 from nnlab.statistics.comparison import Comparison
@@ -53,8 +54,8 @@ ENDING = {
 }
 
 
-def methods_section(comparisons: Sequence[Comparison]) -> Section:
-    """What each column means, and by which formula it was computed."""
+def methods_section(comparisons: Sequence[Comparison], added_seeds: int = 0) -> Section:
+    """What each column means, and by which formula it was computed; `added_seeds` is how often some were."""
     first = comparisons[0]
     unit, corrected = first.unit, first.unit == "split"
     pairs = max(len(comparison.pairs) for comparison in comparisons)
@@ -64,5 +65,7 @@ def methods_section(comparisons: Sequence[Comparison]) -> Section:
         methods = {name: text for name, text in methods.items() if name not in ("p by Holm", "group")}
     words = {"unit": unit, "pairs": f"all {pairs:,} pairs"}
     lines = [f"{name}: {text}.".format(**words) for name, text in methods.items()]
+    if note := added_seeds_note(added_seeds):
+        lines.append(f"{note[0].upper()}{note[1:]}.")
     folds = " (means over the folds)" if unit == "seed" else ""
     return Section("How it was computed", [*map(Text, [PAIRING.format(unit=unit, folds=folds), *lines])])

@@ -81,7 +81,9 @@ def compare_sections(folder: Path) -> Iterator[Section]:
             "Data left out", note=f"{len(file.data) - MOST_DATA} more data sets are in {COMPARE_FILE}."
         )
     ended = [page.comparison for page in pages if page.comparisons]
-    yield from safe_sections("How it was computed", lambda: methods_section(ended) if ended else None)
+    yield from safe_sections(
+        "How it was computed", lambda: methods_section(ended, file.added_seeds) if ended else None
+    )
     yield Section("How to repeat it", [Preformatted(file.command, wrapped=True)])
 
 
