@@ -12,7 +12,7 @@ from nnlab.commands.command_keys import experiment_settings
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.word_lists import composed_runs_of
 from nnlab.experiment import Experiment
-from nnlab.reproduction.measured import VOTE_MEASURE, measure_of
+from nnlab.reproduction.measured import VOTE_MEASURE, best_of, measure_of
 from nnlab.reproduction.published import VERSIONS, merged, read_table, table_from, table_names
 from nnlab.reproduction.reproduction import Plan
 
@@ -112,6 +112,33 @@ def test_other_data_stand_in_for_a_file_that_nobody_named():
     assert {"data=idx", "data.limit=70", "data.path=mnist"} <= {*words}
 
 
+def test_of_a_cell_with_several_runs_each_has_the_words_of_one():
+    quick = {"words": ["epochs=2"], "best_of": ["optimizer.lr=1", "optimizer.lr=2"],
+             "best_of_with_path": ["optimizer.lr=3"]}  # fmt: skip
+    mine = table(quick=quick)
+    plan = Plan(mine, "quick", (), ("wide/tanh", "wide/relu"))
+    assert len(plan.runs) == 4 and plan.runs[:2] == plan.runs_of("wide/tanh")
+    assert [[w for w in words if "lr" in w] for words in plan.runs] == 2 * [
+        ["optimizer.lr=1"],
+        ["optimizer.lr=2"],
+    ]
+    (words,) = Plan(mine, "quick", ("data.path=mnist",), ("wide/tanh",)).runs
+    assert "optimizer.lr=3" in words
+    (words,) = Plan(mine, "full", (), ("wide/tanh",)).runs
+    assert "optimizer.lr=0.1" in words
+    with pytest.raises(nnlab.UserError, match="the cells of flowers differ in optimizer.lr"):
+        mine.words("wide/tanh", "quick", ["optimizer.lr=4"])
+
+
+@pytest.mark.parametrize("candidates, larger, best", [
+    ([[2, 3], [1, 2], [4, 4]], False, 1), ([[2, 3], [1, 2], [4, 4]], True, 2),
+    ([[np.nan, 0], [1, 2]], False, 1), ([[np.nan, 9], [1, 2]], True, 1),
+    ([[np.nan, np.inf], [np.nan, 5]], False, 1), ([[np.nan, np.nan], [np.inf, np.nan]], True, 0),
+])  # fmt: skip
+def test_the_best_of_several_has_the_best_mean_and_diverged_least(candidates, larger, best):
+    assert best_of([np.array(values, float) for values in candidates], larger) == best
+
+
 @pytest.mark.parametrize("patterns, cells", [
     (["wide"], ["wide/tanh", "wide/relu"]), (["tanh"], ["narrow/tanh", "wide/tanh"]),
     (["*/r*"], ["wide/relu"]),
@@ -137,6 +164,8 @@ def test_a_cell_that_is_not_there_is_named():
     ({"rows": {"wide": ["plan=true"], "narrow": []}}, "only the command line says so"),
     ({"quick": {"word": []}}, "quick has no key 'word'; did you mean 'words'"),
     ({"quick": {"cells": "wide"}}, "quick.cells"),
+    ({"quick": {"best_of": ["hydra.run.dir=/"]}}, "only the command line says so"),
+    ({"quick": {"best_of": "optimizer.lr=1"}}, "quick.best_of: expected a list of words"),
     ({"rows": {"a/b": []}}, "the name 'a/b'"),
     ({"rows": {}}, "rows: expected"),
     ({"published": {"broad": {"tanh": 1}}}, "published has no key 'broad'"),
@@ -185,7 +214,8 @@ def mnist(tmp_path_factory):
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", TABLES)
 def test_every_cell_composes_and_trains_for_two_epochs(name, version, mnist):
-    """On little data: what they measure is there, and finite. Of many cells nine train."""
+    """On little data: what they measure is there, and finite. Of many cells nine train, of a cell's several
+    runs the first."""
     published = read_table(name)
     given = ["epochs=2", "seeds=1"]
     mine = {"data=mnist1d": ["data.n=120"], "data=idx": [f"data.path={mnist}"]}
@@ -193,14 +223,18 @@ def test_every_cell_composes_and_trains_for_two_epochs(name, version, mnist):
         given.append("model.hidden=[6,5]")
     given += next((more for word, more in mine.items() if word in published.settings), [])
     plan = Plan(published, version, tuple(given), tuple(published.cells))
-    runs = composed_runs_of(CommandLine("train"), plan.runs)
+    words = {c: plan.runs_of(c)[0] for c in plan.cells}
+    words_of_runs = [*dict.fromkeys([*words.values(), *plan.runs_of(plan.cells[0])])]
+    runs = composed_runs_of(CommandLine("train"), words_of_runs)
     experiments = [Experiment.from_config(experiment_settings(run.settings)) for run in runs]
     assert len({*experiments}) == len(experiments)
     assert {e.seeds for e in experiments} == {1} and all(e.epochs == 2 for e in experiments)
     cells = [name for name, each in published.cells.items() if each.measure != VOTE_MEASURE]
     cells = cells[:: max(1, len(cells) // 8)]
     for cell, result in zip(
-        cells, nnlab.Fit([experiments[plan.run_of(c)] for c in cells]).run().results, strict=True
+        cells,
+        nnlab.Fit([experiments[words_of_runs.index(words[c])] for c in cells]).run().results,
+        strict=True,
     ):
         value = measure_of({"test": result.test, "best": result.best}, published.cells[cell].measure, cell)
         assert result.status == "finished" and np.isfinite(value), cell

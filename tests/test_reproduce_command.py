@@ -17,6 +17,7 @@ from test_published_tables import TREE
 
 import nnlab
 from nnlab.cli import main
+from nnlab.records.multirun_file import stored_run_names
 from nnlab.records.stored_run import StoredRun
 from nnlab.reproduction.published import table_names
 from nnlab.reproduction.reproduction import read_reproduction, to_json
@@ -96,6 +97,28 @@ def test_verdicts_are_on_the_screen_in_80_columns_and_in_both_files(flowers):
     assert max(map(len, screen.splitlines())) <= 80 and "Made up." in markdown
     assert tree["seconds"] > 0
     assert sum(cell["seconds"] for cell in tree["cells"]) == pytest.approx(tree["seconds"])
+
+
+def test_a_cell_has_the_best_of_several_runs(tmp_path, monkeypatch, capsys):
+    """Even where one of them diverges; the one that counts is named, stored, and read again."""
+    monkeypatch.chdir(tmp_path)
+    rates = ["optimizer.lr=1e30", "optimizer.lr=1e-6", "optimizer.lr=0.1"]
+    tree = TREE | {"measure": "train_loss", "unit": "", "quick": {"words": ["epochs=5", "seeds=2"],
+                   "cells": ["wide/relu"], "best_of": rates}}  # fmt: skip
+    Path("rates.yaml").write_text(yaml.safe_dump(tree))
+    assert main(["reproduce", "rates.yaml", "quick", "hydra.run.dir=done"]) == 0
+    screen = capsys.readouterr().out
+    cell = next(cell for cell in written(tmp_path)["cells"] if "values" in cell)
+    diverged, slow, best = (StoredRun(f"done/{name}") for name in stored_run_names(Path("done")))
+    assert {row["status"] for row in diverged.rows} == {"diverged"} and "optimizer.lr=0.1" in best.command
+    assert cell["values"] == pytest.approx([row["best"]["train_loss"] for row in best.rows])
+    assert np.mean(cell["values"]) < np.mean([row["best"]["train_loss"] for row in slow.rows])
+    assert cell["chosen"] == "optimizer.lr=0.1" and cell["folder"] == best.path.name
+    assert re.search(r"wide/relu .* optimizer\.lr=0\.1 ", screen)
+    assert main(["reproduce", "done"]) == 0
+    assert capsys.readouterr().out.strip() == screen[screen.index("rates: ") :].strip()
+    assert main(["reproduce", "rates.yaml", "quick", "plan=true"]) == 0
+    assert "1 cells, 3 runs: 6 rows" in capsys.readouterr().out
 
 
 def test_reading_the_file_gives_what_was_written(flowers):

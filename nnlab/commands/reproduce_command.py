@@ -67,8 +67,7 @@ def run(request: ReproduceRequest) -> int:
         raise
     with saying_how_to_go_on(folder):
         exit_code = train_and_draw(prepared, folder)
-    conclude(reproduction, folder, processor_seconds() - before)
-    return exit_code
+    return conclude(reproduction, folder, processor_seconds() - before) and exit_code
 
 
 def go_on(folder: Path) -> int:
@@ -83,8 +82,7 @@ def go_on(folder: Path) -> int:
         reproduction = replace(reproduction, seconds=None)
         with saying_how_to_go_on(folder):
             exit_code = resumed_train.train_rest(unfinished, [], train_and_draw)
-    conclude(reproduction, folder, reproduction.seconds)
-    return exit_code
+    return conclude(reproduction, folder, reproduction.seconds) and exit_code
 
 
 def plan_of(request: ReproduceRequest) -> Plan:
@@ -115,8 +113,9 @@ def _make_folder(runs: list[ComposedRun], name: str) -> Path:
     return make_multirun_folder(runs)
 
 
-def conclude(reproduction: Reproduction, folder: Path, seconds: float | None) -> None:
-    """Judge the runs in the folder: into reproduction.json, reproduction.md and onto the screen."""
+def conclude(reproduction: Reproduction, folder: Path, seconds: float | None) -> int:
+    """Judge the runs in the folder: into reproduction.json, reproduction.md and onto the screen. Returns 1 if
+    every seed of some cell diverged; of a cell that has the best of several runs, some of them may."""
     measured = with_measured(reproduction, folder, seconds)
     write_reproduction(folder, measured)
     with atomic_write(folder / MARKDOWN_FILE) as temporary:
@@ -125,6 +124,7 @@ def conclude(reproduction: Reproduction, folder: Path, seconds: float | None) ->
     screen.line("")
     for line in [*screen_lines(measured), *closing_lines(measured, folder)]:
         screen.line(line)
+    return int(any(measured.ours(cell).mean is None for cell in measured.values))
 
 
 def train_and_draw(
@@ -166,7 +166,7 @@ def show_plan(plan: Plan, runs: list[ComposedRun]) -> int:
     for line in ["", *labelled_lines("all cells", " ".join(shared)), ""]:
         screen.line(line)
     for words, some in zip(plan.runs, seconds, strict=True):
-        cells = [cell for cell in plan.cells if plan.words(cell) == words]
+        cells = [cell for cell in plan.cells if words in plan.runs_of(cell)]
         own = " ".join(word for word in words if word not in shared)
         for line in labelled_lines(", ".join(cells), f"about {duration_text(some)}: {own}"):
             screen.line(line)

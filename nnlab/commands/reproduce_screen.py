@@ -63,6 +63,8 @@ def table_lines(published: PublishedTable, cells: list[str], given: tuple[str, .
     for version in VERSIONS:
         words = " ".join(published.words(cells[0], version, given))
         lines += ["", *labelled_lines(f"{version}, {cells[0]}", words)]
+        if tried := published.versions[version].tried(given):
+            lines += labelled_lines("the best of", " ".join(tried))
         path = ["data.path=FOLDER"] * (version == "full" and published.needs_path and not given)
         lines += command_lines("", shell_line(["nnlab", "reproduce", published.name, version, *given, *path]))
     return [*lines, *([""] if published.notes else []), *(f"  - {note}" for note in published.notes)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from nnlab.errors import UserError, nearest
+from nnlab.records.measures import is_larger_better
 from nnlab.records.multirun_file import stored_run_names
 from nnlab.records.stored_run import StoredRun
 from nnlab.reproduction.reproduction import Reproduction
@@ -26,18 +28,38 @@ def with_measured(reproduction: Reproduction, folder: Path, seconds: float | Non
     if len(names) != len(plan.runs):
         raise UserError(f"'{folder}' has {len(names)} runs, and its {plan.table.name} has {len(plan.runs)}")
     runs = [StoredRun(folder / name) for name in names]
-    ended = {cell: plan.run_of(cell) for cell in plan.cells if runs[plan.run_of(cell)].ended}
+    number = {words: i for i, words in enumerate(plan.runs)}
+    tried = {cell: [number[words] for words in plan.runs_of(cell)] for cell in plan.cells}
+    tried = {cell: some for cell, some in tried.items() if all(runs[i].ended for i in some)}
     steps = [run.speed.get("step_seconds", 0.0) if run.ended else 0.0 for run in runs]
     total = sum(steps) or 1.0
     cache = DataCache()  # of the data that votes are cast on
+    values, best = {}, {}
+    for cell, some in tried.items():
+        candidates = [_values(reproduction, cell, runs[i], cache) for i in some]
+        best[cell] = best_of(candidates, is_larger_better(plan.table.cells[cell].measure))
+        values[cell] = candidates[best[cell]]
+    run_of = {cell: some[best[cell]] for cell, some in tried.items()}
     return replace(
         reproduction,
-        values={cell: _values(reproduction, cell, runs[i], cache) for cell, i in ended.items()},
-        commands={cell: runs[i].command for cell, i in ended.items()},
-        folders={cell: names[i] for cell, i in ended.items()},
+        values=values,
+        commands={cell: runs[i].command for cell, i in run_of.items()},
+        folders={cell: names[i] for cell, i in run_of.items()},
+        chosen={cell: plan.best_of[i] for cell, i in best.items()} if plan.best_of else {},
         seconds=seconds,
-        shares={cell: steps[i] / total for cell, i in ended.items()},
+        shares={cell: sum(steps[i] for i in some) / total for cell, some in tried.items()},
     )
+
+
+def best_of(candidates: Sequence[np.ndarray], larger: bool) -> int:
+    """The number of the one with the best mean over seeds, among those in which fewest diverged."""
+
+    def badness(values: np.ndarray) -> tuple[int, float]:
+        finite = values[np.isfinite(values)]
+        costs = -finite if larger else finite
+        return len(values) - len(finite), costs.mean() if len(finite) else np.inf
+
+    return min(range(len(candidates)), key=lambda i: badness(candidates[i]))
 
 
 def _values(reproduction: Reproduction, cell: str, run: StoredRun, cache: DataCache) -> np.ndarray:

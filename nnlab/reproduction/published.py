@@ -86,12 +86,17 @@ class Version:
     words: tuple[str, ...] = ()
     with_path: tuple[str, ...] = ()  # further ones where the command line has data.path
     without_path: tuple[str, ...] = ()  # ... and where it has not: other data in place of a file's
+    best_of: tuple[str, ...] = ()  # every cell is trained with each of these words, and the best counts
+    best_of_with_path: tuple[str, ...] = ()  # with each of these where the command line has data.path
     cells: tuple[str, ...] = ()  # patterns; (): all
     cost: str = ""  # `about 30 h of one core`
 
     def all_words(self, given: Iterable[str]) -> tuple[str, ...]:
-        has_path = any(key_of(word) in ("data", "data.path") for word in given)
-        return merged(self.words, self.with_path if has_path else self.without_path)
+        return merged(self.words, self.with_path if _names_data(given) else self.without_path)
+
+    def tried(self, given: Iterable[str]) -> tuple[str, ...]:
+        """The words of which a cell has the best; (): it has its own alone."""
+        return (_names_data(given) and self.best_of_with_path) or self.best_of
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,9 @@ class PublishedTable:
 
     @cached_property
     def keys_of_cells(self) -> set[str]:
-        words = (w for cell in self.cells.values() for v in VERSIONS for w in cell.words_of(v))
-        return {key_of(word) for word in words}
+        words = [w for cell in self.cells.values() for v in VERSIONS for w in cell.words_of(v)]
+        tried = [w for v in self.versions.values() for w in (*v.best_of, *v.best_of_with_path)]
+        return {key_of(word) for word in words + tried}
 
     def words(self, cell: str, version: str, given: Sequence[str] = ()) -> tuple[str, ...]:
         """The words of `nnlab train` for a cell, with those of the command line. Raises `UserError` for one
@@ -150,6 +156,10 @@ class PublishedTable:
 
 def _matches(pattern: str, cell: Cell) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in (cell.name, cell.row, cell.column) if name)
+
+
+def _names_data(given: Iterable[str]) -> bool:
+    return any(key_of(word) in ("data", "data.path") for word in given)
 
 
 def key_of(word: str) -> str:
@@ -213,7 +223,7 @@ KEYS = (
     "title", "source", "measure", "unit", "settings", *VERSIONS, "rows", "columns", "published", "n",
     "claims", "notes",
 )  # fmt: skip
-WORD_KEYS = ("words", "with_path", "without_path")  # of a version
+WORD_KEYS = ("words", "with_path", "without_path", "best_of", "best_of_with_path")  # of a version
 VERSION_KEYS = (*WORD_KEYS, "cells", "cost")
 LINE_KEYS = ("words", "measure", *VERSIONS)  # of a row or a column
 VALUE_KEYS = ("mean", "sd", "n")

@@ -58,13 +58,21 @@ class Plan:
     @property
     def runs(self) -> list[tuple[str, ...]]:
         """The words of each run: cells with the same words share one."""
-        return [*dict.fromkeys(self.words(cell) for cell in self.cells)]
+        return [*dict.fromkeys(words for cell in self.cells for words in self.runs_of(cell))]
+
+    @property
+    def best_of(self) -> tuple[str, ...]:
+        """The words of which every cell has the best; (): the cells have theirs alone."""
+        return self.table.versions[self.version].tried(self.given)
 
     def words(self, cell: str) -> tuple[str, ...]:
+        """Those of all runs of the cell."""
         return self.table.words(cell, self.version, self.given)
 
-    def run_of(self, cell: str) -> int:
-        return self.runs.index(self.words(cell))
+    def runs_of(self, cell: str) -> list[tuple[str, ...]]:
+        """The words of its runs: one, or one for each of `best_of`."""
+        words = self.words(cell)
+        return [merged(words, [choice]) for choice in self.best_of] or [words]
 
     @property
     def changed(self) -> list[str]:
@@ -98,6 +106,7 @@ class Reproduction:
     values: Mapping[str, np.ndarray] = field(default_factory=dict)  # of the cells that were trained
     commands: Mapping[str, str] = field(default_factory=dict)  # cell -> the line that repeats its run
     folders: Mapping[str, str] = field(default_factory=dict)  # cell -> the folder of its run
+    chosen: Mapping[str, str] = field(default_factory=dict)  # cell -> which of plan.best_of its values are of
     seconds: float | None = None  # of the processor, all together; None where it was interrupted
     shares: Mapping[str, float] = field(default_factory=dict)  # of the seconds, by cell
 
@@ -161,14 +170,18 @@ def _cell_json(reproduction: Reproduction, name: str) -> dict:
     }
     if ours is None:
         return tree
-    return tree | {
-        "ours": asdict(ours),
-        "values": reproduction.values[name].tolist(),
-        "seconds": reproduction.cell_seconds(name),
-        "share": reproduction.shares.get(name),
-        "folder": reproduction.folders.get(name),
-        "command": reproduction.commands.get(name),
-    }
+    return (
+        tree
+        | {
+            "ours": asdict(ours),
+            "values": reproduction.values[name].tolist(),
+            "seconds": reproduction.cell_seconds(name),
+            "share": reproduction.shares.get(name),
+            "folder": reproduction.folders.get(name),
+            "command": reproduction.commands.get(name),
+        }
+        | ({"chosen": reproduction.chosen[name]} if name in reproduction.chosen else {})
+    )
 
 
 def read_reproduction(file: Path) -> Reproduction:
@@ -195,6 +208,7 @@ def read_reproduction(file: Path) -> Reproduction:
         values={name: np.array(c["values"], float) for name, c in measured.items()},  # None: NaN
         commands={name: str(c.get("command")) for name, c in measured.items()},
         folders={name: str(c.get("folder")) for name, c in measured.items()},
+        chosen={name: str(c["chosen"]) for name, c in measured.items() if c.get("chosen")},
         seconds=seconds if is_number(seconds) else None,
         shares={name: c["share"] for name, c in measured.items() if is_number(c.get("share"))},
     )  # fmt: skip

@@ -101,6 +101,7 @@ def _results(reproduction: Reproduction) -> tuple[list[str], list[list[str]]]:
             "sd": sd_text(value),
             "nnlab": ours_text(ours, unit),
             "n": count_text(ours),
+            "best of": reproduction.chosen.get(name, ""),
             "CPU s": seconds_text(reproduction.cell_seconds(name)),
             "verdict": verdict_text(reproduction.cell_verdict(name), unit),
         }
