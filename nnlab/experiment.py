@@ -307,6 +307,12 @@ class Experiment(Component):
     def advise(self, spec: DataSpec) -> None:
         """Warn of settings that are allowed, and change nothing or end before their time."""
         self.schedule.advise(self.epochs)
+        self.optimizer.advise()
+        if self.averages_masks and not self.regularizer.dropconnect:
+            advise(
+                "regularizer.dropconnect_inference = 'gaussian' has no effect where no weights are dropped: "
+                "regularizer.dropconnect = 0"
+            )
         if type(self.model) not in MODELS.values():  # a plug-in's boxes may read a rate in their own way
             return
         boxes = [node.box for node in self._model_graph(spec).nodes if node.box]

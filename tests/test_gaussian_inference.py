@@ -15,6 +15,7 @@ from nnlab.autodiff.activations import ACTIVATIONS
 from nnlab.autodiff.box import Site
 from nnlab.autodiff.gaussian_inference import CELLS, MeanActivation, cell_means
 from nnlab.autodiff.network import BoundBox
+from nnlab.errors import Advice
 from nnlab.prediction.portable import PortableModel
 from nnlab.testing.rows import Bumps
 
@@ -99,6 +100,7 @@ def test_training_tests_as_the_trained_model_does_and_validates_by_the_mean():
         assert report == other.test and one.test["loss"] != other.test["loss"]
 
 
+@pytest.mark.filterwarnings("ignore:regularizer.dropconnect_inference = 'gaussian' has no effect")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_prediction_has_the_same_bits_whatever_stands_beside(dtype):
     """Of a row in a stack and alone, and of an example in any batch; where nothing is dropped too."""
@@ -125,3 +127,8 @@ def test_convolutions_have_it_and_normalised_layers_are_refused():
         PortableModel(model, model.rows, "float32").refuse_missing_rules()
     with pytest.raises(UserError, match="batch_norm1 follows hidden1, a layer whose weights are dropped"):
         nnlab.fit(replace(BASE, model=MLP(hidden=(5,), normalization="batch")))
+
+
+def test_where_no_weights_are_dropped_it_is_advised_against():
+    with pytest.warns(Advice, match="has no effect where no weights are dropped"):
+        nnlab.fit(replace(BASE, regularizer=replace(GAUSSIAN, dropconnect=0.0)))

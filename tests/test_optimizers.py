@@ -4,6 +4,7 @@ Four rows with hyperparameters of their own are stacked, and compared with four 
 every optimiser promises of rows, padding and factors: test_contracts, on the same rows.
 """
 
+import warnings
 from dataclasses import fields
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import torch
 from networks import one_thread  # noqa: F401
 from optimizer_cases import CASES, WEIGHTS
 
+import nnlab
 from nnlab.hyperparameters import stack
 from nnlab.optimizers import OPTIMIZERS
 
@@ -137,3 +139,19 @@ def test_a_parameter_whose_gradient_is_zero_stays(case):
     f = SimpleNamespace(**optimizer.factors(optimizer.lr, torch.ones(4, 1, dtype=torch.float64)))
     optimizer.update(theta, torch.zeros_like(theta), slots, f, torch.empty_like(theta))
     assert torch.equal(theta, before)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"gamma_start": 0.3}, "gamma_start = 0.3 has no effect with optimizer.ramp=none"),
+        ({"ramp": "linear", "ramp_updates": 9, "last_gamma": 0.4}, "last_gamma = 0.4 has no effect with"),
+        ({"ramp": "sutskever", "gamma_start": 0.3, "last_updates": 3, "last_gamma": 0.4}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_part_of_a_ramp_that_is_not_used_is_advised_against(settings, words):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nnlab.Momentum(**settings).advise()
+    assert words in " ".join(str(one.message) for one in caught) and len(caught) == bool(words)

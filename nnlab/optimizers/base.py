@@ -82,6 +82,9 @@ class Optimizer(Component):
         """Columns that are worth a curve, as they change during training: the curve's name -> the column."""
         return {}
 
+    def advise(self) -> None:
+        """Warn, as `Advice`, of settings that change nothing beside the others."""
+
     def limits(self) -> dict[str, torch.Tensor | None]:
         """The columns of `clip`, (K, 1) float64; None for a limit that no row has."""
         norm, value = (c if bool(c.isfinite().any()) else None for c in (self.clip_norm, self.clip_value))

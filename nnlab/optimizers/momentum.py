@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import ClassVar
 
 import torch
 
 from nnlab.allowed import LARGEST_COUNT
+from nnlab.errors import advise
 from nnlab.hyperparameters import column, static
 from nnlab.optimizers.base import Optimizer
 
@@ -39,6 +40,19 @@ class MomentumOptimizer(Optimizer):
     ramp_updates: int = column(250, low=1, high=LARGEST_COUNT)
     last_gamma: float = column(0.9, low=0, below=1)
     last_updates: int = column(0, low=0, high=LARGEST_COUNT)
+
+    def advise(self):
+        if self.ramp == "none":
+            self._advise_unused(("gamma_start", "ramp_updates"), "ramp=none", "ramp=linear")
+        if not self.last_updates:
+            self._advise_unused(("last_gamma",), "last_updates=0", "last_updates=1000")
+
+    def _advise_unused(self, names: tuple[str, ...], without: str, use: str) -> None:
+        usual = {field.name: field.default for field in fields(self)}
+        for name in names:
+            if (value := getattr(self, name)) != usual[name]:
+                unused = f"optimizer.{name} = {value:g} has no effect with optimizer.{without}"
+                advise(f"{unused}; optimizer.{use} uses it")
 
     @property
     def recorded_columns(self):
