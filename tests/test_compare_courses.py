@@ -138,3 +138,21 @@ def test_p_is_wilcoxons_of_scipy(seed):
     (pair,) = compare_arms(Scores({"a": a[:, None, None], "b": b[:, None, None]}, by_ranks=True)).pairs
     differences = np.where(np.isfinite(a), a - b, 1e9)
     assert pair.p_holm == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+
+
+def test_losses_of_different_kinds_have_no_curve_in_common(tmp_path, monkeypatch):
+    """RMSE is the same for all, and the curve of test_rmse; their losses are not."""
+    monkeypatch.chdir(tmp_path)
+    words = ("data=diabetes", "epochs=3", "seeds=2", "loss=squared_error,absolute_error")
+    text = said("compare", *words, "target=1000", "hydra.run.dir=R")
+    assert "validation RMSE" in text
+    names = {name for of_data in json.loads(Path("R/compare.json").read_text())["comparisons"].values()
+             for name in of_data}  # fmt: skip
+    assert {"steps", "final:val_error", "best:val_error"} <= names
+    assert not [name for name in names if name.endswith("_loss")]
+    for folder in Path("R").glob("[01]_*"):
+        file = folder / "metrics.jsonl"
+        file.write_text(file.read_text().replace('"val_error"', '"val_other"'))
+    said("compare", "R")
+    (of_data,) = json.loads(Path("R/compare.json").read_text())["comparisons"].values()
+    assert not [name for name in of_data if name.endswith("_loss") or name == "steps"]

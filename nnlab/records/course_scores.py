@@ -1,6 +1,7 @@
 """What the curve of a measure gives for each row: its last value, the best, the mean, the steps to a target.
 
-The curve of test_error is val_error, as far as it was recorded after every epoch; else it is the loss.
+The curve of test_error, or of test_rmse, is val_error, as far as it was recorded after every epoch; else it
+is the loss.
 """
 
 from __future__ import annotations
@@ -45,7 +46,16 @@ def _common_curve(runs: Mapping[str, Sequence[StoredRun]], measure: str) -> str 
     name = measure.partition("_")[2]
     recorded = [{*run.metrics} for each in runs.values() for run in each]
     common = set.intersection(*recorded) if recorded else set()
-    wanted = [measure, f"val_{name}", "val_loss", f"train_{name}", "train_loss"]
+    same = "error" if name == "rmse" else name  # the error of numbers is their RMSE
+    wanted = [
+        measure,
+        f"val_{name}",
+        f"val_{same}",
+        "val_loss",
+        f"train_{name}",
+        f"train_{same}",
+        "train_loss",
+    ]
     return next((each for each in wanted if each in common), None)
 
 

@@ -42,8 +42,8 @@ def is_larger_better(measure: str) -> bool:
 
 
 def is_loss(measure: str) -> bool:
-    """Whether it is a loss as it was trained, of which there are several kinds."""
-    return measure in ("test_loss", "val_loss", "train_loss")
+    """Whether it is a loss as it was trained, of which there are several kinds; or what its curve gives."""
+    return measure.rpartition(":")[2] in ("test_loss", "val_loss", "train_loss")
 
 
 def refuse_unmeasured(measure: str, measured: list[str], data: str) -> None:

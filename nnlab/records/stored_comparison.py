@@ -67,10 +67,12 @@ class StoredComparison:
         of_data = {arm: each[data] for arm, each in self.runs.items()}
         curve_of = self.measure(data, "auto") if measure == STEPS else measure
         rows, of_curves = with_courses(rows, of_data, curve_of, self.target)
+        kinds = {kind_of_loss(run.summary) for each in self.runs.values() for run in each[data]}
+        if len(kinds) > 1 and any(map(is_loss, of_curves)):
+            of_curves = []
         # Where every row diverged, nothing is measured.
         available = [*of_curves[:1], *(self._measured(data) or [measure]), *of_curves[1:]]
         refuse_unmeasured(measure, available, data)
-        kinds = {kind_of_loss(run.summary) for each in self.runs.values() for run in each[data]}
         if len(kinds) > 1 and is_loss(measure):
             raise UserError(
                 f"measure = '{measure}': the losses of these arms are of different kinds; test_error and "
