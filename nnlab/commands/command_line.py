@@ -28,6 +28,11 @@ class CommandLine:
         """The same command with other overrides."""
         return replace(self, overrides=tuple(overrides))
 
+    @property
+    def has_user_files(self) -> bool:
+        """Whether configuration files of the user's take part, and not nnlab's alone."""
+        return self.config_dir is not None or self.config_name is not None
+
     def keys(self) -> set[str]:
         """The keys and groups that are overridden."""
         return {key_of(override) for override in self.overrides}

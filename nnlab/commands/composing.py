@@ -29,6 +29,7 @@ from nnlab.commands import (
     hydra_errors,
     hydra_overrides,
     hydra_private,
+    once,
     plugin_choices,
     resolvers,
 )
@@ -108,7 +109,7 @@ class Composer:
 @contextmanager
 def open_composer(line: CommandLine) -> Iterator[Composer]:
     """A composer for the line, within a session of Hydra."""
-    compose_groups = cached_group_composer(line)
+    compose_groups = group_composer(line)
     with session(line) as loader:
         # A command without groups may have a key of the name of one: the `data` of nnlab predict.
         options = group_options(loader) if line.catalogue().groups else lambda group: []
@@ -128,10 +129,17 @@ def session(line: CommandLine) -> Iterator[ConfigLoader]:
         GlobalHydra.instance().clear()
 
 
-def cached_group_composer(line: CommandLine) -> ComposeGroups:
-    """A cached function that composes group overrides: composing takes 0.2 s, setting a value nothing."""
-    config_name, fixed_overrides = primary_config_name(line), searchpath_overrides(line)
+def group_composer(line: CommandLine) -> ComposeGroups:
+    """A cached function that composes group overrides, one for all lines of a command that start from the
+    same files: composing takes 0.1 s, copying and setting values a twentieth of that."""
+    composers = once.kept("composers of groups")
+    start = line.command, line.config_name, line.config_dir
+    if start not in composers:
+        composers[start] = _cached_group_composer(primary_config_name(line), searchpath_overrides(line))
+    return composers[start]
 
+
+def _cached_group_composer(config_name: str, fixed_overrides: list[str]) -> ComposeGroups:
     @cache
     def compose_groups(groups: tuple[str, ...]) -> DictConfig:
         config = plugin_choices.composed(config_name, [*fixed_overrides, *groups])

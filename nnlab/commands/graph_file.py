@@ -7,33 +7,19 @@ have the same boxes; a sweep keeps them in its sweep.json, and goes on with thes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nnlab.allowed import yaml_text
+from nnlab.commands import once
 from nnlab.errors import UserError
 from nnlab.graph_file import read_boxes
 
 FILE_KEY = "model.file"
-_boxes_of_files: ContextVar[dict[str, dict]] = ContextVar("boxes_of_files")
-
-
-@contextmanager
-def reading_once() -> Iterator[None]:
-    """What one command does: a file is read once in it."""
-    token = _boxes_of_files.set({})
-    try:
-        yield
-    finally:
-        _boxes_of_files.reset(token)
 
 
 def files_read() -> dict[str, dict]:
     """The boxes of every file that this command has read, by its name."""
-    return _boxes_of_files.get({})
+    return once.kept("boxes of graph files")
 
 
 def use_stored(files) -> None:

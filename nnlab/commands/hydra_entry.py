@@ -19,8 +19,8 @@ from nnlab import interruption
 from nnlab.commands import composing, config_checks, info_requests, multirun
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.early_end import EndedEarly
-from nnlab.commands.graph_file import reading_once
 from nnlab.commands.messages import one_sentence_errors, print_advice
+from nnlab.commands.once import one_command
 from nnlab.commands.parsing import InfoRequest, parse_command_line
 from nnlab.errors import UserError, describe_machine_fault, say
 from nnlab.records.text import is_terminal
@@ -53,7 +53,7 @@ def run_guarded(
 
     def parse_and_act() -> int:
         line, request = parse_command_line(command, argv)
-        with config_checks.environment_named_in(line.overrides), reading_once():
+        with config_checks.environment_named_in(line.overrides), one_command():
             return _answer_or_act(line, request, act, drop_searched)
 
     return guarded(command, parse_and_act)

@@ -16,8 +16,10 @@ def composed_runs(line: CommandLine) -> list[ComposedRun]:
     with open_composer(line) as composer:
         # The words are checked before the files are composed, which may turn `-m` on and add some.
         typed_overrides = composer.read(line.overrides, allow_several=True)
-        line = replace(line, multirun=is_multirun(line, compose_chosen_groups(typed_overrides, composer)))
-        sweep_from_files(line, typed_overrides, composer)  # refused here, if at all: before runs are counted
+        if line.has_user_files or not line.multirun:
+            config = compose_chosen_groups(typed_overrides, composer)
+            line = replace(line, multirun=is_multirun(line, config))
+            sweep_from_files(line, typed_overrides, composer)  # refused here: before runs are counted
         combinations = [composer.read(words) for words in combinations_of(line, composer)]
         return compose_runs(line, combinations, composer)
 
