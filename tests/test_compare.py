@@ -268,6 +268,22 @@ def test_folders_of_old_versions_are_compared_by_their_settings_and_splits(here)
     assert "the data changed between them" in refused("A", "B")
 
 
+def test_more_seeds_of_a_folder_of_an_old_version(here):
+    """Without fingerprints its splits are compared; where it has none, nothing is trained."""
+    summary = json.loads(Path("ONE/summary.json").read_text())
+    del summary["fingerprints"]
+    Path("ONE/summary.json").write_text(json.dumps(summary))
+    lines = Path("ONE/splits.jsonl").read_text()
+    Path("ONE/splits.jsonl").write_text(lines.replace("[", "[149,", 1))
+    assert "the data are not those" in refused("ONE", "seeds=+1")
+    Path("ONE/splits.jsonl").unlink()
+    assert "did not keep which examples train" in refused("ONE", "seeds=+1")
+    assert not [*Path("ONE").glob("seeds*")] and not Path("ONE/compare.json").exists()
+    Path("ONE/splits.jsonl").write_text(lines)
+    said("compare", "ONE", "seeds=+1")
+    assert Path("ONE/seeds1/0/rows.json").exists()
+
+
 def test_settings_that_an_older_version_did_not_know_are_their_defaults(here):
     for folder in ("A", "LATER"):
         file = Path(folder, "config.yaml")

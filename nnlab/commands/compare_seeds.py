@@ -26,11 +26,13 @@ from nnlab.records.comparison_file import (
     read_comparison,
     write_comparison,
 )
+from nnlab.records.files import to_jsonable
 from nnlab.records.multirun_file import write_run_names
-from nnlab.records.run_folder import write_start_files
+from nnlab.records.run_folder import SPLITS_FILE, write_start_files
 from nnlab.records.stored_comparison import StoredComparison, of_file, of_runs, runs_in
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.terminal import Terminal
+from nnlab.records.test_predictions import splits
 from nnlab.records.text import shell_line
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fingerprints import fingerprints
@@ -130,16 +132,29 @@ def _prepare(
 
 
 def _refuse_changed_data(trained: StoredRun, fit: Fit) -> None:
-    """Raise `UserError` unless the data are those that the stored run trained on."""
+    """Raise `UserError` unless the data, and their splits, are those that the stored run trained on."""
     (e,) = fit.experiments
-    stored, now = trained.summary.get("fingerprints"), fingerprints(e, fit.cache)
-    spec = fit.datasets[e.data].spec
-    is_same = stored == now if isinstance(stored, dict) else trained.spec in (None, spec)
-    if not is_same:
+    stored = trained.summary.get("fingerprints")
+    is_old = not isinstance(stored, dict)
+    if not (_has_splits(trained, fit) if is_old else stored == fingerprints(e, fit.cache)):
         raise UserError(
             f"the data are not those that the run in '{trained.path}' was trained on: the same file is "
             f"needed, and the same working directory if its path is relative"
         )
+
+
+def _has_splits(trained: StoredRun, fit: Fit) -> bool:
+    """Whether a run without fingerprints had these data and splits. Raises `UserError` where it does not say:
+    its rows would have no pairs."""
+    if not (trained.path / SPLITS_FILE).exists():
+        raise UserError(
+            f"'{trained.path}' is of a version that did not keep which examples train and test: more seeds "
+            f"have no pairs there; train all of them anew"
+        )
+    dataset = fit.datasets[fit.experiments[0].data]
+    folds = {row.fold.key: row.fold for row in fit.rows}.values()
+    now = [*splits([*folds], dataset)]
+    return trained.spec in (None, dataset.spec) and to_jsonable(trained.splits) == now
 
 
 def _begin(part: Path, runs: list[PreparedRun]) -> None:
