@@ -260,6 +260,10 @@ def test_folders_of_old_versions_are_compared_by_their_settings_and_splits(here)
         summary = json.loads(file.read_text())
         del summary["fingerprints"]
         file.write_text(json.dumps(summary))
+    config = Path("A/config.yaml").read_text()
+    older = config.replace("  reconstruct: false\n", "").replace("  repeats: 1\n", "")
+    assert config.count("\n") - older.count("\n") == 2
+    Path("A/config.yaml").write_text(older)
     said("compare", "A", "B")
     assert "split.seed is 0 and 1" in refused("A", "SPLIT")
     assert "no data set has all arms" in refused("B", "WINE")

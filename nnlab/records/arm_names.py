@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from nnlab.catalogue import Catalogue
 from nnlab.errors import shortened
@@ -40,6 +41,18 @@ def _defaults_of(keys: Iterable[str], flat: Flat) -> Flat:
         if key in of_group and "${" not in str(of_group[key].value):
             defaults[key] = of_group[key].value
     return defaults
+
+
+def with_defaults_of_choice(flat: Flat, group: str) -> Flat:
+    """The settings of a group, `data` say, and the defaults of those keys of its choice that a run of an
+    older version lacks."""
+    choice = flat.get(f"{group}.name")
+    return _defaults_of_choice(group, choice) | flat if isinstance(choice, str) else flat
+
+
+@lru_cache
+def _defaults_of_choice(group: str, choice: str) -> Flat:
+    return _defaults_of(Catalogue("train").choice_keys(group, choice), {f"{group}.name": choice})
 
 
 def arm_words(arms: Sequence[Flat]) -> list[tuple[str, ...]]:

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 
 from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError
-from nnlab.records.arm_names import Flat, arm_words, compared_settings, differing_keys
+from nnlab.records.arm_names import (
+    Flat,
+    arm_words,
+    compared_settings,
+    differing_keys,
+    with_defaults_of_choice,
+)
 from nnlab.records.run_summaries import data_name
 from nnlab.records.stored_run import StoredRun
 
-DATA_PREFIX, SPLIT_PREFIX = "data.", "split."
+DATA_PREFIX = "data."
 
 
 def by_examples(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
@@ -75,16 +81,18 @@ def _splits(run: StoredRun) -> list:
 
 
 def _data_settings(run: StoredRun) -> Flat:
-    return _settings_below(run, DATA_PREFIX)
+    return _settings_of(run, "data")
 
 
 def _split_settings(run: StoredRun) -> Flat:
-    return _settings_below(run, SPLIT_PREFIX)
+    return _settings_of(run, "split")
 
 
-def _settings_below(run: StoredRun, prefix: str) -> Flat:
+def _settings_of(run: StoredRun, group: str) -> Flat:
     settings = compared_settings(run.settings)
-    return {key: v for key, v in settings.items() if key.startswith(prefix) and key not in HARMLESS_KEYS}
+    of_group = {key: value for key, value in settings.items() if key.startswith(f"{group}.")}
+    whole = with_defaults_of_choice(of_group, group)
+    return {key: whole[key] for key in sorted(whole) if key not in HARMLESS_KEYS}
 
 
 def _refuse_same_data(a: StoredRun, b: StoredRun) -> None:
