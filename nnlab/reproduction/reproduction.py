@@ -170,18 +170,16 @@ def _cell_json(reproduction: Reproduction, name: str) -> dict:
     }
     if ours is None:
         return tree
-    return (
-        tree
-        | {
-            "ours": asdict(ours),
-            "values": reproduction.values[name].tolist(),
-            "seconds": reproduction.cell_seconds(name),
-            "share": reproduction.shares.get(name),
-            "folder": reproduction.folders.get(name),
-            "command": reproduction.commands.get(name),
-        }
-        | ({"chosen": reproduction.chosen[name]} if name in reproduction.chosen else {})
-    )
+    if name in reproduction.chosen:
+        tree["chosen"] = reproduction.chosen[name]
+    return tree | {
+        "ours": asdict(ours),
+        "values": reproduction.values[name].tolist(),
+        "seconds": reproduction.cell_seconds(name),
+        "share": reproduction.shares.get(name),
+        "folder": reproduction.folders.get(name),
+        "command": reproduction.commands.get(name),
+    }
 
 
 def read_reproduction(file: Path) -> Reproduction:
@@ -208,7 +206,7 @@ def read_reproduction(file: Path) -> Reproduction:
         values={name: np.array(c["values"], float) for name, c in measured.items()},  # None: NaN
         commands={name: str(c.get("command")) for name, c in measured.items()},
         folders={name: str(c.get("folder")) for name, c in measured.items()},
-        chosen={name: str(c["chosen"]) for name, c in measured.items() if c.get("chosen")},
+        chosen={name: c["chosen"] for name, c in measured.items() if c.get("chosen") in plan.best_of},
         seconds=seconds if is_number(seconds) else None,
         shares={name: c["share"] for name, c in measured.items() if is_number(c.get("share"))},
     )  # fmt: skip
