@@ -6,7 +6,7 @@ from nnlab.commands.reproduce_request import ReproduceRequest
 from nnlab.errors import UserError
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
-from nnlab.records.text_columns import command_lines, labelled_lines, table
+from nnlab.records.text_columns import command_lines, labelled_lines, table, wrap_line
 from nnlab.reproduction.published import VERSIONS, PublishedTable, read_table, table_names
 from nnlab.reproduction.text import measure_words, published_text, sd_text
 
@@ -59,7 +59,8 @@ def table_lines(published: PublishedTable, cells: list[str], given: tuple[str, .
     ]
     lines += table([headings[i] for i in used], kept, 1)
     if published.claims:
-        lines += ["", "  orders that were claimed", *(f"    {claim.text}" for claim in published.claims)]
+        claims = [line for claim in published.claims for line in wrap_line(f"  - {claim.text}")]
+        lines += ["", "  orders that were claimed", *claims]
     for version in VERSIONS:
         words = " ".join(published.words(cells[0], version, given))
         lines += ["", *labelled_lines(f"{version}, {cells[0]}", words)]
