@@ -157,6 +157,7 @@ def test_a_cell_that_is_not_there_is_named():
     ({"titel": "x"}, "has no key 'titel'; did you mean 'title'"),
     ({"title": ""}, "title = ''"),
     ({"unit": "percent"}, "unit = 'percent'"),
+    ({"unit": ["%"]}, "unit = ['%']"),
     ({"settings": ["epochs"]}, "a list of words KEY=VALUE"),
     ({"settings": ["hydra.run.dir=/"]}, "only the command line says so"),
     ({"settings": ["+hydra.sweep.dir=/"]}, "only the command line says so"),

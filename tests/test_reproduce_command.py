@@ -243,7 +243,7 @@ def test_wrong_words_are_one_sentence_and_leave_nothing(words, phrase, capsys, t
 
 @pytest.mark.parametrize("change", [
     {"table": None}, {"version": "x"}, {"words": [1]}, {"picked": ["x"]},
-    {"name": 3}, {"table": {"title": 1}},
+    {"name": 3}, {"table": {"title": 1}}, {"cells": 3}, {"cells": [3]},
 ])  # fmt: skip
 def test_a_strangers_file_is_checked(change, flowers, tmp_path):
     tree = written(flowers[0]) | change

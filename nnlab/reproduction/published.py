@@ -268,8 +268,8 @@ class _Reader:
 
     def one_of(self, key: str, allowed: Iterable[str]) -> str:
         value = self.tree.get(key, "")
-        if value not in allowed:
-            self.refuse(f"{key} = {value!r}: expected one of {', '.join(map(repr, allowed))}")
+        if value not in [*allowed]:  # which may be no text
+            self.refuse(f"{key} = {value!r:.40}: expected one of {', '.join(map(repr, allowed))}")
         return value
 
     def words(self, what: str, values) -> tuple[str, ...]:

@@ -191,11 +191,10 @@ def read_reproduction(file: Path) -> Reproduction:
     ):
         raise UserError(f"{where} is not the file of a reproduction")
     plan = _plan_of(tree, where)
-    cells = {
-        c["cell"]: c
-        for c in tree.get("cells", [])
-        if isinstance(c, dict) and c.get("cell") in plan.table.cells
-    }
+    listed = tree.get("cells")
+    if not isinstance(listed, list) or not all(isinstance(cell, dict) for cell in listed):
+        raise UserError(f"{where}: cells: expected a list of what was measured")
+    cells = {cell["cell"]: cell for cell in listed if cell.get("cell") in [*plan.table.cells]}
     measured = {name: c for name, c in cells.items() if isinstance(c.get("values"), list)}
     for name, cell in measured.items():
         if not cell["values"] or not all(v is None or is_number(v) for v in cell["values"]):
