@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -250,3 +251,16 @@ def test_a_strangers_file_is_checked(change, flowers, tmp_path):
     (tmp_path / "reproduction.json").write_text(json.dumps(tree))
     with pytest.raises(nnlab.UserError, match="reproduction.json"):
         read_reproduction(tmp_path / "reproduction.json")
+
+
+def test_a_strangers_texts_give_no_commands_to_a_terminal(flowers, tmp_path):
+    """Neither on the screen nor in reproduction.md, which somebody prints."""
+    shutil.copytree(flowers[0] / "done", tmp_path / "done")
+    tree = written(tmp_path)
+    texts = {"title": "\x1b[31mred", "source": "half \ud800", "notes": ["\x1b]0;title\x07"]}
+    tree |= {"command": "nnlab \x1b[31m 'x", "machine": "\u202e", "table": tree["table"] | texts}
+    (tmp_path / "done" / "reproduction.json").write_text(json.dumps(tree))
+    shown = forked(tmp_path, "reproduce", "done")
+    text = (tmp_path / "done" / "reproduction.md").read_text()
+    assert shown.returncode == 0 and "\\x1b[31mred" in text and "\\x1b[31mred" in shown.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & {*text, *shown.stdout}

@@ -24,7 +24,7 @@ from nnlab.commands.messages import advice_on_stderr, one_sentence_errors, print
 from nnlab.commands.reproduce_request import ReproduceRequest
 from nnlab.commands.run_folders import PreparedRun, make_multirun_folder
 from nnlab.commands.word_lists import composed_runs_of
-from nnlab.errors import UserError
+from nnlab.errors import UserError, visible
 from nnlab.records.files import atomic_write
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
@@ -119,7 +119,7 @@ def conclude(reproduction: Reproduction, folder: Path, seconds: float | None) ->
     measured = with_measured(reproduction, folder, seconds)
     write_reproduction(folder, measured)
     with atomic_write(folder / MARKDOWN_FILE) as temporary:
-        temporary.write_text(markdown(measured), encoding="utf-8")
+        temporary.write_text(visible(markdown(measured)), encoding="utf-8")  # the table may be a stranger's
     screen = Terminal()
     screen.line("")
     for line in [*screen_lines(measured), *closing_lines(measured, folder)]:
