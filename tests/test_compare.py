@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nnlab.cli import main
+from nnlab.records.stored_comparison import read_folders
 from nnlab.statistics.comparison import Comparison
 
 SMALL = ("data=iris", "epochs=2", "model.hidden=[4]", "picture=false")
@@ -222,8 +223,6 @@ def test_wrong_words_are_one_sentence_and_leave_nothing(words, inside):
     }.items(),
 )  # fmt: skip
 def test_arms_of_folders_are_called_by_what_differs(folders, arms, inside):
-    from nnlab.records.stored_comparison import read_folders
-
     stored = read_folders([Path(word) for word in folders.split()])
     assert {*stored.runs} == {*arms}
     text = said("compare", *folders.split())
@@ -241,10 +240,45 @@ def test_rows_are_paired_by_their_seed_wherever_they_stand(here):
     assert "'wine' is left out: optimizer=sgd did not train on it" in text
 
 
-def test_a_comparison_is_read_again_by_another_measure(here):
-    assert "test" in said("compare", "C")
-    assert "validation" in said("compare", "C", "measure=val_loss")
-    assert compared("C")["measure"] == "val_loss"
+def contents(folder) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("words", [["measure=val_loss"], ["target=0.5"], ["measure=steps", "target=0.5"]])
+def test_reading_by_another_measure_writes_nothing(words, here):
+    by_own = said("compare", "C")
+    before = contents("C")
+    by_other = said("compare", "C", *words)
+    assert "validation" in by_other and by_other != by_own or words == ["target=0.5"]
+    assert contents("C") == before
+    assert said("compare", "C") == by_own and compared("C")["measure"] == "auto"
+
+
+def test_more_seeds_by_another_measure_leave_the_comparison_its_own(here):
+    text = said("compare", "C", "seeds=+1", "measure=val_loss")
+    assert compared("C")["measure"] == "auto" and text.count("over 2 data sets") > 1
+    said("compare", "M", "seeds=+1", "measure=val_loss")  # which become a comparison
+    assert compared("M")["measure"] == "val_loss"
+
+
+def test_settings_that_only_some_sources_have_are_no_arms(tmp_path, monkeypatch):
+    """Sources have keys and defaults of their own; where runs on one of them differ in these, arms do."""
+    monkeypatch.chdir(tmp_path)
+    small = [word for word in SMALL if not word.startswith("data")]
+    for data in ("digits", "wine", "sine"):
+        words = [*small, f"data={data}", "seeds=2", "epochs=1", "optimizer=sgd,adam"]
+        said("train", "-m", *words, f"hydra.sweep.dir={data}")
+    for folders in (["digits", "wine"], ["wine", "digits"], ["digits", "wine", "sine"]):
+        stored = read_folders(list(map(Path, folders)))
+        assert stored.data == tuple(folders) and {*stored.runs} == {"optimizer=sgd", "optimizer=adam"}
+        said("compare", *folders)
+    assert "is one arm on 2 data sets" in refused(*(f"{data}/0_optimizer=sgd" for data in ("digits", "wine")))
+    words = [*small, "data=digits", "seeds=2", "epochs=1", "optimizer=sgd", "data.normalization=none"]
+    said("train", *words, "hydra.run.dir=raw")
+    stored = read_folders(list(map(Path, ("digits", "raw"))))
+    assert len(stored.runs) == 3
+    text = said("compare", "digits", "wine", "raw")
+    assert "'wine' is left out" in text
 
 
 def test_unfinished_runs_are_refused(here):
@@ -299,8 +333,6 @@ def test_settings_that_an_older_version_did_not_know_are_their_defaults(here):
         ]
         assert len(kept) == len(lines) - 3
         file.write_text("".join(kept))
-    from nnlab.records.stored_comparison import read_folders
-
     assert [*read_folders([Path("A"), Path("B"), Path("LATER")]).runs] == ["optimizer=adam", "optimizer=sgd"]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +78,17 @@ def test_who_never_reaches_the_target_is_worse_than_any_number(folder):
     assert "did not reach the target in" in " ".join(text.split()) and "by ranks" in text
 
 
-def test_another_target_is_read_from_the_curves_and_is_kept(folder):
-    said("compare", str(folder), "target=0.4")
-    easier = arm_of(comparisons(folder)["steps"], "sgd")
-    said("compare", str(folder), f"target={TARGET}")
-    assert easier.n > arm_of(comparisons(folder)["steps"], "sgd").n
-    assert json.loads((folder / "compare.json").read_text())["target"] == TARGET
+def test_another_target_is_read_from_the_curves_and_is_not_kept(folder):
+    before = (folder / "compare.json").read_bytes()
+    text = said("compare", str(folder), "target=0.4")
+    assert text != said("compare", str(folder), f"target={TARGET}")
+    assert (folder / "compare.json").read_bytes() == before
+    copied = folder.parent / "copied"
+    shutil.copytree(folder, copied)
+    file = json.loads(before) | {"target": 0.4}
+    (copied / "compare.json").write_text(json.dumps(file))
+    assert said("compare", str(copied)).partition("  comparison")[0] == text.partition("  comparison")[0]
+    assert arm_of(comparisons(copied)["steps"], "sgd").n > arm_of(comparisons(folder)["steps"], "sgd").n
     said("report", str(folder))
 
 

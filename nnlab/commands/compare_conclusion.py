@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlab.commands.messages import print_advice
 from nnlab.records.arm_units import arm_units
-from nnlab.records.comparison_file import Comparisons, read_comparison, write_comparison
+from nnlab.records.comparison_file import ComparisonFile, Comparisons, read_comparison, write_comparison
 from nnlab.records.comparison_words import added_seeds_note, comparison_lines, wrapped
 from nnlab.records.console import board_command
 from nnlab.records.ranking_words import profile_of, ranking_lines, ranking_of
@@ -22,18 +22,14 @@ from nnlab.statistics.over_data import Profile, Ranking
 from nnlab.untrusted import refuse_links_below
 
 
-def conclude(folder: Path, measure: str | None = None, target: float | None = None) -> int:
-    """Compare the arms in the folder, by another `measure` and `target` if they are given. Returns 1 if every
-    row of some arm diverged."""
+def conclude(folder: Path) -> int:
+    """Compare the arms in the folder by its own measure, and write what comes of it. Returns 1 if every row
+    of some arm diverged."""
     # Who only reads folders need not wait for matplotlib and TensorBoard.
     from nnlab.commands.compare_pictures import draw_comparison, draw_ranking
 
     refuse_links_below(folder)  # it may be a stranger's, and files are written there
     file = read_comparison(folder)
-    if measure is not None:
-        file = file.with_measure(measure)
-    if target is not None:
-        file = file.with_target(target)
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
     ranking = ranking_of(_by_measure(comparisons))
@@ -42,12 +38,24 @@ def conclude(folder: Path, measure: str | None = None, target: float | None = No
         entry = {"ranking": ranking.to_json()} | ({"profile": profile.to_json()} if profile else {})
         file = replace(file, others=file.others | {"over_data": entry})
     write_comparison(folder, file, comparisons)
-    notes = [*tuned_note(file.others.get("tuning")), *wrapped(added_seeds_note(file.added_seeds))]
-    lines = show(stored, comparisons, file.measure, folder, notes)
+    lines = show(stored, comparisons, file.measure, folder, _notes(file))
     draw_comparison(folder, stored, comparisons, lines)
     if ranking:
         draw_ranking(folder, ranking, profile)
     return int(bool(stored.hopeless()))
+
+
+def show_by(folder: Path, measure: str | None, target: float | None) -> int:
+    """Print the comparison in the folder by another `measure` or `target`, and write nothing. Returns 1 if
+    every row of some arm diverged."""
+    file = read_comparison(folder).asked(measure, target)
+    stored = of_file(folder, file)
+    show(stored, stored.comparisons(file.measure), file.measure, folder, _notes(file))
+    return int(bool(stored.hopeless()))
+
+
+def _notes(file: ComparisonFile) -> list[str]:
+    return [*tuned_note(file.others.get("tuning")), *wrapped(added_seeds_note(file.added_seeds))]
 
 
 def show(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nnlab.commands.compare_conclusion import conclude, show
+from nnlab.commands.compare_conclusion import conclude, show, show_by
 from nnlab.commands.compare_folder_words import FoldersRequest
 from nnlab.errors import UserError
 from nnlab.records.comparison_file import is_comparison
@@ -25,7 +25,9 @@ def run(request: FoldersRequest) -> int:
             f"then compare all"
         )
     if len(request.folders) == 1 and is_comparison(request.folders[0]):
-        return conclude(request.folders[0], request.measure, request.target)
+        if request.measure is None and request.target is None:
+            return conclude(request.folders[0])
+        return show_by(request.folders[0], request.measure, request.target)
     stored = replace(read_folders(request.folders), target=request.target)
     _refuse_too_little(stored, request)
     measure = request.measure or "auto"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnlab.commands.command_settings import recorded_settings
 from nnlab.commands.compare_command import train_and_compare
-from nnlab.commands.compare_conclusion import conclude
+from nnlab.commands.compare_conclusion import conclude, show_by
 from nnlab.commands.compare_folder_words import FoldersRequest
 from nnlab.commands.folders import remove_unstarted
 from nnlab.commands.messages import advice_on_stderr
@@ -54,20 +54,23 @@ class MoreSeeds:
 
 
 def add_seeds(folder: Path, request: FoldersRequest) -> int:
-    """Train the seeds that are asked for, and compare all; returns 1 if every row of some arm diverged."""
+    """Train the seeds that are asked for, and compare all; returns 1 if every row of some arm diverged.
+
+    Another measure is that of runs which become a comparison; a comparison keeps its own, and is shown by
+    the other one too.
+    """
     refuse_links_below(folder)
-    file = read_comparison(folder) if is_comparison(folder) else _file_of_runs(folder)
-    if request.measure is not None:
-        file = file.with_measure(request.measure)
-    if request.target is not None:
-        file = file.with_target(request.target)
+    file = read_comparison(folder) if is_comparison(folder) else _file_of_runs(folder, request)
     stored = of_file(folder, file)
     comparisons = stored.comparisons(file.measure)
+    asked = file.asked(request.measure, request.target)
+    if asked != file:  # refused before it trains, if it is not measured
+        of_file(folder, asked).comparisons(asked.measure)
     seeds = _seeds_to_train(stored, request)
     if not seeds.count:
         write_comparison(folder, file, comparisons)
         Terminal().line(f"all arms have {request.seeds} seeds: there is nothing to train")
-        return conclude(folder)
+        return conclude(folder) if file == asked else show_by(folder, request.measure, request.target)
     with advice_on_stderr("compare"):
         runs, more = _prepare(folder, stored, seeds)
     freeze_imports()
@@ -75,19 +78,20 @@ def add_seeds(folder: Path, request: FoldersRequest) -> int:
     _begin(part, runs)
     # Named before they train, so that nobody compares without them what is half trained.
     write_comparison(folder, file.with_runs(more), comparisons)
-    return train_and_compare(runs, part)
+    exit_code = train_and_compare(runs, part)
+    return exit_code if file == asked else show_by(folder, request.measure, request.target)
 
 
-def _file_of_runs(folder: Path) -> ComparisonFile:
+def _file_of_runs(folder: Path, request: FoldersRequest) -> ComparisonFile:
     """The compare.json that runs get which were not trained to be compared."""
     stored = of_runs(runs_in(folder))
     runs = {
         arm: {data: [_name_below(folder, run) for run in runs] for data, runs in each.items()}
         for arm, each in stored.runs.items()
     }
-    return ComparisonFile(
-        shell_line(["nnlab", "compare", str(folder)]), "auto", stored.data, stored.words, runs
-    )
+    command = shell_line(["nnlab", "compare", str(folder)])
+    file = ComparisonFile(command, "auto", stored.data, stored.words, runs)
+    return file.asked(request.measure, request.target)
 
 
 def _name_below(folder: Path, run: StoredRun) -> str:

@@ -50,13 +50,10 @@ class ComparisonFile:
         names = (name for by_data in self.runs.values() for of_data in by_data.values() for name in of_data)
         return len({name.partition("/")[0] for name in names if ADDED_PATTERN.match(name)})
 
-    def with_measure(self, measure: str) -> ComparisonFile:
-        """The same arms, compared by another measure."""
-        return replace(self, measure=measure)
-
-    def with_target(self, target: float) -> ComparisonFile:
-        """The same arms, with steps to another target."""
-        return replace(self, others=self.others | {"target": target})
+    def asked(self, measure: str | None, target: float | None) -> ComparisonFile:
+        """The same arms by another measure, and with steps to another target, where these are given."""
+        others = self.others if target is None else self.others | {"target": target}
+        return replace(self, measure=measure or self.measure, others=others)
 
     def with_runs(self, more: dict[str, dict[str, str]]) -> ComparisonFile:
         """The same with a further run of each arm on each data set."""

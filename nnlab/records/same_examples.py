@@ -16,7 +16,7 @@ from nnlab.records.arm_names import (
 from nnlab.records.run_summaries import data_name
 from nnlab.records.stored_run import StoredRun
 
-DATA_PREFIX = "data."
+OF_EXAMPLES = ("data.", "split.")  # the settings that say which examples train and test
 
 
 def by_examples(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:

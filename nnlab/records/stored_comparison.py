@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations, islice
 from pathlib import Path
 
-from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError, list_names
-from nnlab.records.arm_names import Flat, arm_words, compared_settings, with_defaults
+from nnlab.records.arm_names import Flat, arm_words, compared_settings, differing_keys, with_defaults
 from nnlab.records.arm_scores import STEPS, measured, rows_by_key, scores
 from nnlab.records.comparison_file import (
     ITSELF,
@@ -26,7 +25,7 @@ from nnlab.records.course_scores import with_courses
 from nnlab.records.measures import is_loss, pair_count, refuse_many_arms, refuse_unmeasured, usual_measure
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.run_summaries import kind_of_loss, task_name
-from nnlab.records.same_examples import DATA_PREFIX, by_examples, refuse_other_examples
+from nnlab.records.same_examples import OF_EXAMPLES, by_examples, refuse_other_examples
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_word
 from nnlab.statistics.comparison import compare_arms
@@ -151,7 +150,7 @@ def of_runs(runs: Sequence[StoredRun]) -> StoredComparison:
     runs = list({run.path.resolve(): run for run in runs}.values())
     _refuse_unfinished(runs)
     by_data = by_examples(runs)
-    arms = _by_arm(runs, ignoring_data=len(by_data) > 1)
+    arms = _by_arm(by_data)
     refuse_many_arms(len(arms))
     each_words = arm_words([settings for settings, _ in arms])
     words = {" ".join(each) or ONE_ARM: each for each in each_words}
@@ -198,16 +197,19 @@ def _refuse_unfinished(runs: Sequence[StoredRun]) -> None:
             )
 
 
-def _by_arm(runs: Sequence[StoredRun], ignoring_data: bool) -> list[tuple[Flat, list[StoredRun]]]:
-    """Settings, and the runs that have them."""
+def _by_arm(by_data: dict[str, list[StoredRun]]) -> list[tuple[Flat, list[StoredRun]]]:
+    """Settings, and the runs that have them, on whatever data.
+
+    Every source of data has keys and defaults of its own, so that settings of data and split are an arm's
+    only if runs on the same data differ in them.
+    """
+    runs = [run for of_data in by_data.values() for run in of_data]
+    flats = iter(with_defaults([compared_settings(run.settings) for run in runs]))
+    of_data = [list(islice(flats, len(each))) for each in by_data.values()]
+    varied = {key for each in of_data for key in differing_keys(each)}
     arms: dict[str, tuple[Flat, list[StoredRun]]] = {}
-    for run, settings in zip(
-        runs, with_defaults([compared_settings(run.settings) for run in runs]), strict=True
-    ):
-        if ignoring_data:
-            settings = {
-                k: v for k, v in settings.items() if not k.startswith(DATA_PREFIX) or k in HARMLESS_KEYS
-            }
+    for run, flat in zip(runs, chain.from_iterable(of_data), strict=True):
+        settings = {k: v for k, v in flat.items() if k in varied or not k.startswith(OF_EXAMPLES)}
         arms.setdefault(repr(sorted(settings.items())), (settings, []))[1].append(run)
     return [*arms.values()]
 
