@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -19,7 +20,9 @@ from nnlab.cli import main
 from nnlab.records.compared_quantity import ComparedQuantity
 from nnlab.records.comparison_words import sentences
 from nnlab.records.run_path import find_job, newest_job
-from nnlab.statistics.comparison import Comparison
+from nnlab.report.compare_methods import methods_section
+from nnlab.statistics.comparison import Comparison, compare_arms
+from nnlab.statistics.scores import Scores
 
 pytestmark = pytest.mark.slow
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -190,3 +193,14 @@ def test_a_browser_shows_it_on_any_screen(folder, tmp_path):
         assert browser.complaints == []
     finally:
         browser.close()
+
+
+def test_what_intervals_are_of_is_said():
+    """Other seeds on the same examples; where splits vary they are of other examples too."""
+    random = np.random.default_rng(0)
+    shapes = {"seed": (5, 1, 1), "split": (1, 5, 1)}
+    for unit, shape in shapes.items():
+        values = {arm: random.normal(size=shape) for arm in ("a", "b")}
+        section = methods_section([compare_arms(Scores(values, overlap=0.2))], added_seeds=2)
+        text = " ".join(part.text for part in section.body)
+        assert ("not of other examples" in text) == (unit == "seed") and "added 2 times" in text

@@ -14,6 +14,10 @@ PAIRING = (
     "arms are compared {unit} by {unit}: d is the difference of their results{folds}, and most of what makes "
     "one {unit} easier than another is not in it."
 )
+SAME_EXAMPLES = (
+    "Every seed trains and is tested on the same examples. So intervals and p are of other seeds on these "
+    "examples, not of other examples, which split.repeats=10 varies."
+)
 STUDENT = (
     "mean of d ± t s / sqrt(n): t is Student's quantile of n - 1 degrees of freedom, s the standard "
     "deviation of d"
@@ -67,5 +71,7 @@ def methods_section(comparisons: Sequence[Comparison], added_seeds: int = 0) -> 
     lines = [f"{name}: {text}.".format(**words) for name, text in methods.items()]
     if note := added_seeds_note(added_seeds):
         lines.append(f"{note[0].upper()}{note[1:]}.")
+    if unit == "seed":
+        lines.insert(0, SAME_EXAMPLES)
     folds = " (means over the folds)" if unit == "seed" else ""
     return Section("How it was computed", [*map(Text, [PAIRING.format(unit=unit, folds=folds), *lines])])
