@@ -327,3 +327,13 @@ def test_an_arm_without_a_value():
         arms, (a_pair("a", "b", **A_DIVERGED_PAIR | {"units": 3, "diverged_b": 3}),), False, "seed"
     )
     assert arms_table(comparison, ERROR)[-1].split() == ["b", "-", "-", "0", "3"]
+
+
+def test_what_verdicts_cover_stands_below_the_sentences():
+    about = "other seeds on this one split, not new data: split.repeats=10 would"
+    comparison = replace(compared(a_pair()), about=about)
+    lines = " ".join(" ".join(comparison_lines({"test_error": comparison}, "test_error")).split())
+    assert f"verdicts cover {about}" in lines
+    assert "verdicts cover" not in " ".join(
+        comparison_lines({"test_error": compared(a_pair())}, "test_error")
+    )

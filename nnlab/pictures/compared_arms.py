@@ -17,6 +17,7 @@ from nnlab.pictures.panels import legend
 from nnlab.records.arms_table import letter_ranges, shown_names
 from nnlab.records.best_differences import BestDifference, best_differences, difference_range, far_number
 from nnlab.records.compared_quantity import LARGEST_DRAWN, ComparedQuantity, is_known
+from nnlab.records.comparison_words import scope_note
 from nnlab.records.pair_sentences import p_words
 from nnlab.records.picture import (
     BLACK,
@@ -37,7 +38,7 @@ SEEDS_COLOUR, SHOWN_COLOUR = "#0072B2", "#D55E00"  # of Okabe and Ito
 MOST_ARMS, MOST_DATA = 40, 6  # of a panel, and panels below each other
 ROW_INCHES, FEW_ROWS_INCHES = 0.27, 0.38  # of an arm; where there are few
 FEW_ARMS = 8
-TOP, TITLE_INCHES, AXIS_INCHES, MARGIN, GAP = 0.36, 0.22, 0.5, 0.2, 0.25
+TOP, TITLE_INCHES, AXIS_INCHES, NOTE_INCHES, MARGIN, GAP = 0.36, 0.22, 0.5, 0.18, 0.2, 0.25
 P_INCHES, LETTER_INCHES = 0.8, 0.062  # at the right: p, and a letter
 ARMS_SHARE = 0.56  # of the width, the rest is for the differences
 NAME_CHARACTERS, LABEL_CHARACTERS = 34, 42  # of a name, and with how many of its rows diverged
@@ -74,7 +75,9 @@ def figure_of(panels: Sequence[ComparedArms]) -> Figure:
     labels = [_labels(panel) for panel in panels]
     title = TITLE_INCHES if any(panel.data for panel in panels) else 0.0
     heights = [_row_inches(len(of_panel)) * len(of_panel) for of_panel in labels]
+    note = _note(panels, left_out)
     width, height = SIZE_INCHES[0], TOP + sum(heights) + len(panels) * (title + AXIS_INCHES)
+    height += NOTE_INCHES * bool(note)
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
     FigureCanvasAgg(figure)
     left = MARGIN + INCHES_PER_CHARACTER * max(len(label) for of_panel in labels for label in of_panel)
@@ -93,15 +96,19 @@ def figure_of(panels: Sequence[ComparedArms]) -> Figure:
             text = visible(f"{panel.data}: {panel.quantity.label}")
             arms.set_title(text, fontsize=9, color=BLACK, loc="left", parse_math=False, pad=5)
         top = bottom - AXIS_INCHES
-    legend(figure, _handles(panels[0].comparison), _note(panels, left_out))
+    legend(figure, _handles(panels[0].comparison), note)
     return figure
 
 
 def _note(panels: Sequence[ComparedArms], left_out: int) -> str:
-    """What is not drawn."""
+    """What the verdicts cover, and what is not drawn."""
+    scopes = {scope_note(panel.comparison): panel.data for panel in reversed(panels)}
+    scopes = {note: visible(data) for note, data in reversed(scopes.items()) if note}
+    covered = [f"{data}: {note}" if data and len(scopes) > 1 else note for note, data in scopes.items()]
     most_arms = max(len(panel.comparison.arms) for panel in panels)
     notes = [f"the first {MOST_DATA} of {MOST_DATA + left_out} data sets"] * (left_out > 0)
-    return ", ".join(notes + [f"the first {MOST_ARMS} of {most_arms} arms"] * (most_arms > MOST_ARMS))
+    notes += [f"the first {MOST_ARMS} of {most_arms} arms"] * (most_arms > MOST_ARMS)
+    return "; ".join([*covered, *notes])
 
 
 def _row_inches(count: int) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nnlab.errors import UserError
-from nnlab.records.intervals import SET_NAMES
 from nnlab.records.measures import MEASURES, is_larger_better
 from nnlab.records.stored_run import StoredRun
+from nnlab.records.verdict_scope import interval_entry, scope, set_of
 from nnlab.statistics.scores import Scores
 from nnlab.untrusted import is_count, is_number
 
@@ -43,11 +44,12 @@ def measured(arms: Mapping[str, Rows]) -> list[str]:
     ]
 
 
-def scores(arms: Mapping[str, Rows], measure: str, intervals: object = None) -> Scores:
+def scores(arms: Mapping[str, Rows], measure: str, intervals: object = None, by_time: bool = False) -> Scores:
     """One quantity of the arms, on the union of their seeds, repeats and folds. Raises `UserError`.
 
     NaN is a row that diverged. Absent are rows that an arm does not have, or where the quantity is undefined.
-    `intervals` are those of a run's summary.json, which know how much its splits overlap.
+    `intervals` are those of a run's summary.json, which know how much its splits overlap, and
+    what they cover; `by_time` says whether these go by time.
     """
     axes = [sorted({key[axis] for rows in arms.values() for key in rows}) for axis in range(3)]
     shape = tuple(map(len, axes))
@@ -69,6 +71,7 @@ def scores(arms: Mapping[str, Rows], measure: str, intervals: object = None) -> 
     every_row = [row for rows in arms.values() for row in rows.values()]
     overlap = _overlap(measure, every_row, table.design, intervals)
     table = Scores(values, table.larger_is_better, overlap, present, by_ranks)
+    table = replace(table, about=scope(measure, table, intervals, by_time))
     return _one_value_a_repeat(table) if measure.startswith("test_") and shape[1] > 1 else table
 
 
@@ -83,15 +86,13 @@ def _value(row: dict, measure: str) -> float | None:
 
 def _overlap(measure: str, rows: list[dict], design: str, intervals: object) -> float | None:
     """n_test / n_train of splits that share examples; None where it is unknown, and so nothing is certain."""
-    part = measure.rpartition(":")[2].partition("_")[0]
-    part = part if part in SET_NAMES else "val"  # steps are counted by a curve of validation
+    part = set_of(measure)
     if design == "seeds":
         return 0.0
     if len({row.get("repeat", 0) for row in rows}) == 1:
         # Folds of one division, one seed: what they train on differs by what validates them.
         return None if part == "train" else _validation_share(rows)
-    entry = intervals.get(SET_NAMES[part]) if isinstance(intervals, dict) else None
-    entry = entry if isinstance(entry, dict) else {}
+    entry = interval_entry(measure, intervals)
     overlap = {"student": 0.0, "corrected": entry.get("n_test / n_train")}.get(str(entry.get("method")))
     return float(overlap) if is_number(overlap) and overlap >= 0 else None
 
@@ -116,4 +117,4 @@ def _one_value_a_repeat(table: Scores) -> Scores:
         present[name] = here.any(2, keepdims=True)
         sums = np.where(here, each, 0).sum(2, keepdims=True)
         values[name] = sums / np.maximum(here.sum(2, keepdims=True), 1)
-    return Scores(values, table.larger_is_better, table.overlap, present)
+    return replace(table, values=values, present=present)

@@ -49,7 +49,8 @@ def comparison_lines(
     lines = ["", *text_columns.wrap_line(f"  {visible(data)}")] if data else []
     lines += ["", *arms_table(comparison, quantity, others), ""]
     lines += [line for each in sentences(comparison, quantity) for line in wrapped(each)]
-    remarks = [line for each in notes(comparison, quantity) for line in wrapped(each)]
+    remarks = [scope_note(comparison), *notes(comparison, quantity)]
+    remarks = [line for each in remarks for line in wrapped(each)]
     lines += ["", *remarks] if remarks else []
     more = seeds_to_suggest(comparison)
     if folder and more:
@@ -134,6 +135,11 @@ def notes(comparison: Comparison, quantity: ComparedQuantity) -> Iterator[str]:
             yield f"{units} pairs cannot give less than p = {least_p:.3g} in a sign or Wilcoxon test"
     if any(arm.diverged and is_known(arm.mean) for arm in comparison.arms):
         yield f"*: mean over the {unit}s that {quantity.succeeded}, which says nothing of the others"
+
+
+def scope_note(comparison: Comparison) -> str:
+    """What the verdicts cover: `verdicts cover other seeds on this one split, not new data: ...`."""
+    return f"verdicts cover {visible(comparison.about)}" if comparison.about else ""
 
 
 def added_seeds_note(times: int) -> str:

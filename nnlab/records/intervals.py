@@ -18,6 +18,9 @@ from nnlab.statistics.student import student_interval
 
 # Prefix of a metric's name -> its set.
 SET_NAMES = {"train": "training", "val": "validation", "test": "test"}
+# What an interval covers, in words.
+ONE_TEST_SET = "other training sets, this one test set, not new data"
+NEW_SPLITS = "new splits of new data like these"
 FORMULA_TEXTS = {
     "student": "mean +- t s sqrt(1 / n)",
     "corrected": "mean +- t s sqrt(1 / n + n_test / n_train), Nadeau and Bengio 2003",
@@ -34,12 +37,14 @@ class Interval:
     unit     what the values differ in: seed, or repeat, or repeat and fold
     overlap  n_test / n_train, which the correction adds to 1 / n
     about    what the interval covers, in words
+    remedy   the words with which it would cover new data too; empty where it does, or none would
     """
 
     method: str
     unit: tuple[str, ...]
     overlap: float = 0.0
     about: str = ""
+    remedy: str = ""
 
     def to_json(self) -> dict:
         """The entry in summary.json."""
@@ -48,16 +53,22 @@ class Interval:
             plain["interval"] = FORMULA_TEXTS[self.method]
         if self.method == "corrected":
             plain["n_test / n_train"] = self.overlap
-        return plain | {"over": " and ".join(self.unit), "about": self.about}
+        plain |= {"over": " and ".join(self.unit), "about": self.about}
+        return plain | ({"remedy": self.remedy} if self.remedy else {})
 
 
 def choose_interval(metric: str, results: list) -> Interval:
     """How to compute the interval of this metric over all `Result`s of a run, diverged ones too."""
     set_name = SET_NAMES[metric.split("_")[0]]
+    is_fixed = set_name == "test" and any(r.fixed_test for r in results)
     if len({r.repeat for r in results}) == 1:
-        return Interval("student", ("seed",), about="other seeds on the same split, not new data")
-    if set_name == "test" and any(r.fixed_test for r in results):
-        return Interval("student", ("repeat",), about="other training sets, this one test set, not new data")
+        several = len({r.fold for r in results}) > 1
+        where = "this one division into folds" if several else "this one split"
+        is_drawn = not is_fixed and all(r.examples.get("validation") for r in results)
+        about = f"other seeds on {where}, not new data"
+        return Interval("student", ("seed",), about=about, remedy="split.repeats=10" * is_drawn)
+    if is_fixed:
+        return Interval("student", ("repeat",), about=ONE_TEST_SET)
     if set_name == "training":
         return Interval("none", ("repeat",), about="training sets of several splits share most examples")
     if not all(r.examples for r in results):
@@ -67,7 +78,7 @@ def choose_interval(metric: str, results: list) -> Interval:
     ]
     overlap = float(np.mean([r.examples[set_name] for r in results]) / np.mean(train_counts))
     unit = ("repeat", "fold") if set_name == "validation" else ("repeat",)
-    return Interval("corrected", unit, overlap, "new splits of new data like these")
+    return Interval("corrected", unit, overlap, NEW_SPLITS)
 
 
 def estimate(values: list[tuple], interval: Interval) -> dict:

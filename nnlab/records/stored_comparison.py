@@ -28,6 +28,7 @@ from nnlab.records.run_summaries import kind_of_loss, task_name
 from nnlab.records.same_examples import OF_EXAMPLES, by_examples, refuse_other_examples
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_word
+from nnlab.records.verdict_scope import is_by_time
 from nnlab.statistics.comparison import compare_arms
 from nnlab.untrusted import is_number
 
@@ -79,8 +80,9 @@ class StoredComparison:
             )
         others = [n for n in available if n != measure and not (len(kinds) > 1 and is_loss(n))]
         names = [measure, *others[: MOST_PAIRS // max(1, pair_count(len(rows))) - 1]]
-        intervals = next(iter(self.runs.values()))[data][0].summary.get("intervals")
-        return {name: compare_arms(scores(rows, name, intervals)) for name in names}
+        first = next(iter(self.runs.values()))[data][0]
+        known = first.summary.get("intervals"), is_by_time(first.settings)
+        return {name: compare_arms(scores(rows, name, *known)) for name in names}
 
     def _measured(self, data: str) -> list[str]:
         return measured({arm: rows_by_key(each[data]) for arm, each in self.runs.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,13 @@ from nnlab.records.arm_units import arm_units
 from nnlab.records.arms_table import arm_cells, further_quantities, means_of, shown_names
 from nnlab.records.compared_quantity import ComparedQuantity
 from nnlab.records.comparison_file import COMPARE_FILE, ComparisonFile, read_comparison
-from nnlab.records.comparison_words import notes, pairs_of_best, seeds_to_suggest, sentences
+from nnlab.records.comparison_words import (
+    notes,
+    pairs_of_best,
+    scope_note,
+    seeds_to_suggest,
+    sentences,
+)
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_word
 from nnlab.records.text_columns import elide_middle
@@ -134,12 +140,19 @@ def _answer_section(page: DataPage, folder: Path, of_data: str) -> Section:
         cells = [[*row, mean] for row, mean in zip(cells, means, strict=True)]
     names = [arm.name for arm in comparison.arms]
     body: list[Part] = [Table(["arm", *headings], [[n, *row] for n, row in zip(names, cells, strict=True)])]
-    body += [Text(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in sentences(comparison, quantity)]
+    said = [*sentences(comparison, quantity), scope_note(comparison)]
+    body += [Text(as_sentence(text, names)) for text in said if text]
     if more := seeds_to_suggest(comparison):
         body.append(Preformatted(f"nnlab compare {shell_word(str(folder))} seeds=+{more}", wrapped=True))
     body.append(forest_figure(comparison, quantity, page.values(), f"{quantity.label}{of_data}"))
-    remarks = [f"{note[0].upper()}{note[1:]}." for note in notes(comparison, quantity)]
+    remarks = [as_sentence(note, names) for note in notes(comparison, quantity)]
     return Section(f"Which is better{of_data}", body, " ".join(remarks))
+
+
+def as_sentence(text: str, names: Sequence[str]) -> str:
+    """With a capital letter and a full stop; a name of an arm is written as it was typed."""
+    first = text[0] if text.startswith(tuple(shown_names(names).values())) else text[0].upper()
+    return f"{first}{text[1:]}."
 
 
 def _pairs_section(page: DataPage, of_data: str) -> Section | None:

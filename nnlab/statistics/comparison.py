@@ -94,13 +94,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """arms: the best mean first, those with diverged units last; pairs: in the order of the arms."""
+    """arms: the best mean first, those with diverged units last; pairs: in the order of the arms; about: what
+    the verdicts cover, in words, empty where it is not known."""
 
     arms: tuple[Arm, ...]
     pairs: tuple[Pair, ...]
     larger_is_better: bool
     unit: str
     level: float = CONFIDENCE_LEVEL
+    about: str = ""
 
     def pair(self, a: str, b: str) -> Pair:
         """The pair of these two names, in either order."""
@@ -117,7 +119,7 @@ class Comparison:
         """The inverse of `to_json`; ValueError where a key is missing or its value is of another kind."""
         arms = tuple(instance_of(Arm, arm) for arm in listed(tree, "arms"))
         pairs = tuple(instance_of(Pair, pair) for pair in listed(tree, "pairs"))
-        return instance_of(Comparison, tree, arms=arms, pairs=pairs)
+        return instance_of(Comparison, {"about": "", **tree}, arms=arms, pairs=pairs)
 
 
 def compare_arms(scores: Scores) -> Comparison:
@@ -138,7 +140,8 @@ def compare_arms(scores: Scores) -> Comparison:
         [() if none else p.differences for p, none in zip(paired, has_none, strict=True)]
     )
     pairs = tuple(map(_pair, evidence, adjusted, levels, resampled))
-    return Comparison(_with_letters(arms, pairs), pairs, scores.larger_is_better, scores.unit)
+    lettered = _with_letters(arms, pairs)
+    return Comparison(lettered, pairs, scores.larger_is_better, scores.unit, about=scores.about)
 
 
 def _arm(scores: Scores, name: str) -> Arm:

@@ -21,6 +21,7 @@ class Scores:
                       are paired
     by_ranks          an infinite value is a real one, as of a target that was never reached: pairs are
                       decided by Wilcoxon's test, and there are no intervals
+    about             what a test of them covers, in words, as other seeds on one split
 
     >>> Scores({"sgd": np.ones((10, 1, 5)), "adam": np.zeros((10, 1, 5))}).unit
     'seed'
@@ -31,6 +32,7 @@ class Scores:
     overlap: float | None = 0.0
     present: dict[str, np.ndarray] = field(default_factory=dict)
     by_ranks: bool = False
+    about: str = ""
 
     def __post_init__(self):
         shapes = {np.shape(each) for each in (*self.values.values(), *self.present.values())}
