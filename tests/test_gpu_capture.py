@@ -196,10 +196,16 @@ def test_a_precision_that_is_not_there_is_refused(precision, monkeypatch):
 REGULARIZED = Regularizer(l2=0.01, l1=0.001, max_norm=2.0)
 
 
+@pytest.mark.parametrize("bias_lr_factor", [1, 2])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_compiled_tail_is_the_tail(name):
+def test_the_compiled_tail_is_the_tail(name, bias_lr_factor):
     """On the fake GPU not compiled, but of the same calls; the numbers of the GPU's other tail."""
-    job = replace(EXACT, optimizer=OPTIMIZERS[name](clip_norm=1.0, clip_value=0.5), regularizer=REGULARIZED)
+    clipped = dict(clip_norm=1.0, clip_value=0.5)
+    try:
+        optimizer = OPTIMIZERS[name](**clipped, bias_lr_factor=bias_lr_factor)
+    except nnlab.UserError:  # not elementwise
+        optimizer = OPTIMIZERS[name](**clipped)
+    job = replace(EXACT, optimizer=optimizer, regularizer=REGULARIZED)
     with gpu():
         fit, there = fitted([job], compiled=True)
         plain, expected = fitted([job])

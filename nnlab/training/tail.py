@@ -31,6 +31,14 @@ def columns_of_step(columns: dict) -> SimpleNamespace:
     return SimpleNamespace(**named, biases=biases if apart else None)
 
 
+def unused_columns(columns: SimpleNamespace) -> set[str]:
+    """The names, as `columns_of_step` takes them, of the columns that no row uses."""
+    named = {name: column for name, column in vars(columns).items() if name != "biases"}
+    if columns.biases:
+        named |= {f"{BIASES_PREFIX}{name}": column for name, column in vars(columns.biases).items()}
+    return {name for name, column in named.items() if column is None}
+
+
 class Tail:
     """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's `columns`.
 
@@ -87,8 +95,8 @@ class FusedTail:
         slots = vars(self.population.state.slots)
         matrices = (self.population.state.theta, self.grad, columns.table, *slots.values())
         if want_norm not in self.compiled_passes:
-            unused = {name for name, column in vars(columns).items() if column is None}
-            compiled = self._compile(self._pass(list(slots), unused, want_norm), matrices)
+            tail = self._pass(list(slots), unused_columns(columns), want_norm)
+            compiled = self._compile(tail, matrices)
             if compiled is None:
                 return self.fallback(columns, want_norm)
             self.compiled_passes[want_norm] = compiled
