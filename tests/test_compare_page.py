@@ -203,4 +203,11 @@ def test_what_intervals_are_of_is_said():
         values = {arm: random.normal(size=shape) for arm in ("a", "b")}
         section = methods_section([compare_arms(Scores(values, overlap=0.2))], added_seeds=2)
         text = " ".join(part.text for part in section.body)
+        assert "tuned once" not in text
         assert ("not of other examples" in text) == (unit == "seed") and "added 2 times" in text
+
+
+def test_tuned_arms_are_said_to_be_tuned_once():
+    values = {arm: np.random.default_rng(0).normal(size=(5, 1, 1)) for arm in ("a", "b")}
+    section = methods_section([compare_arms(Scores(values))], is_tuned=True)
+    assert sum("tuned once" in part.text for part in section.body) == 1

@@ -56,7 +56,10 @@ def test_every_arm_has_a_sweep_on_every_data_set_and_is_compared_with_what_won(t
     file = compared(folder)
     entry = file["tuning"]
     assert entry["trials"] == 6 and entry["sampler"] == {"name": "random", "seed": 3}
-    assert "each arm tuned by 6 trials of random" in text
+    assert "each arm tuned by 6 trials of random" in text and text.count("tuned once") == 1
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["report", str(folder)]) == 0
+    assert (folder / "report.html").read_text().count("tuned once") == 1
     assert {*file["over_data"]} == {"ranking", "profile"} and (folder / "compare_over_data.png").exists()
     assert [{*arms} for arms in (file["runs"], entry["arms"])] == [{"optimizer=sgd", "optimizer=adam"}] * 2
     for arm, by_data in file["runs"].items():
@@ -139,6 +142,25 @@ def test_what_is_searched(words, keys):
 def test_arms_are_tuned_by_what_they_are_compared_by_unless_it_is_of_the_test_set(measure, objective):
     (request, _) = requests_of("optimizer=sgd,adam", "tune=4", f"measure={measure}").values()
     assert request.search.objective == objective
+
+
+@pytest.mark.parametrize(
+    ("measure", "is_said"),
+    {
+        "auto": False,
+        "test_error": False,
+        "val_error": True,
+        "steps target=0.1": True,
+        "auto split.test=0": True,
+    }.items(),
+)
+def test_a_measure_of_the_examples_that_chose_the_settings_is_an_advice(measure, is_said):
+    text = " ".join(
+        said(
+            "compare", *SMALL, "optimizer=sgd,adam", "tune=2", "plan=true", *f"measure={measure}".split()
+        ).split()
+    )
+    assert ("by which the settings of each arm were chosen" in text) == is_said
 
 
 WRONG_WORDS = {

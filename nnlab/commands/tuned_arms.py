@@ -46,14 +46,22 @@ class PreparedTuning:
     names: list[str]  # for the screen: the arm, and on which data set if there are several
 
     def notes(self) -> list[str]:
-        """Advice on what the tuning has seen of the test sets."""
-        (split, *_) = [job.sweep.first_candidate.experiment.split for job in self.jobs]
-        if (repeats := getattr(split, "repeats", 1)) == 1:
-            return []
-        return [
-            f"split.repeats = {repeats}: each repeat tests examples that validate in others, so that test "
-            f"numbers of tuned arms are a little too good, of all arms alike"
-        ]
+        """Advice on what the tuning has seen of the examples that arms are compared on."""
+        sweep, measure = self.jobs[0].sweep, self.tuning.measure
+        e, notes = sweep.first_candidate.experiment, []
+        if measure == "auto" and not all(len(fold.test) for fold in sweep.cache.folds(e)):
+            measure = "val_error"
+        if measure == "steps" or measure.startswith("val_"):
+            notes.append(
+                f"{measure} is of the validation examples, by which the settings of each arm were chosen, "
+                f"so it is a little too good; measure=test_error is of examples that chose nothing"
+            )
+        if (repeats := getattr(e.split, "repeats", 1)) > 1:
+            notes.append(
+                f"split.repeats = {repeats}: each repeat tests examples that validate in others, so that "
+                f"test numbers of tuned arms are a little too good, of all arms alike"
+            )
+        return notes
 
     def lines(self) -> list[str]:
         """What is about to be searched, and how."""

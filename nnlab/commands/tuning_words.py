@@ -35,6 +35,7 @@ class Tuning:
 
     trials: int
     seed: int
+    measure: str  # by which the tuned arms are compared
     train: CommandLine  # of which the tuned runs are made
     requests: list[SweepRequest]
 
@@ -79,7 +80,7 @@ def read_tuning(
         except UserError as e:
             raise UserError(f"tuning {name}: {e}") from e
     train = replace(line, command="train", multirun=True, overrides=())
-    return Tuning(settings.tune, seed, train, requests)
+    return Tuning(settings.tune, seed, settings.measure, train, requests)
 
 
 def _unused_seed(first: int) -> int:

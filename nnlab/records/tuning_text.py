@@ -11,6 +11,11 @@ from nnlab.records.text import metric_formatter
 from nnlab.records.text_columns import short_names, wrap_line
 from nnlab.untrusted import is_count
 
+TUNED_ONCE = (
+    "each arm is tuned once, at one seed: intervals and p are of the settings that won, and leave out how "
+    "lucky its tuning was"
+)
+
 
 @dataclass(frozen=True)
 class TunedArm:
@@ -62,12 +67,13 @@ def space_lines(domains: Mapping[str, object], missing: Mapping[str, Sequence[st
 
 
 def tuned_note(entry: object) -> list[str]:
-    """The line that a comparison has of its tuning, from compare.json, which may be a stranger's."""
+    """What a comparison says of its tuning, from compare.json, which may be a stranger's."""
     if not isinstance(entry, dict) or not is_count(entry.get("trials")) or not is_count(entry.get("seed")):
         return []
     sampler = entry["sampler"].get("name") if isinstance(entry.get("sampler"), dict) else None
     by = f" of {visible(sampler)}" if isinstance(sampler, str) else ""
-    return wrap_line(
-        f"  each arm tuned by {entry['trials']:,} trials{by} at seed {entry['seed']}, which is not compared; "
+    tuned = (
+        f"each arm tuned by {entry['trials']:,} trials{by} at seed {entry['seed']}, which is not compared; "
         f"their winners are in compare.json"
     )
+    return [*wrap_line(f"  {tuned}"), *wrap_line(f"  {TUNED_ONCE}")]

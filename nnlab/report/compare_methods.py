@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnlab.records.comparison_words import added_seeds_note
+from nnlab.records.tuning_text import TUNED_ONCE
 from nnlab.report.page import Section
 from nnlab.report.parts import Text
 from nnlab.statistics.comparison import Comparison
@@ -58,8 +59,11 @@ ENDING = {
 }
 
 
-def methods_section(comparisons: Sequence[Comparison], added_seeds: int = 0) -> Section:
-    """What each column means, and by which formula it was computed; `added_seeds` is how often some were."""
+def methods_section(
+    comparisons: Sequence[Comparison], added_seeds: int = 0, is_tuned: bool = False
+) -> Section:
+    """What each column means, and by which formula it was computed; `added_seeds` is how often some were, and
+    `is_tuned` whether the arms were tuned before."""
     first = comparisons[0]
     unit, corrected = first.unit, first.unit == "split"
     pairs = max(len(comparison.pairs) for comparison in comparisons)
@@ -71,6 +75,8 @@ def methods_section(comparisons: Sequence[Comparison], added_seeds: int = 0) -> 
     lines = [f"{name}: {text}.".format(**words) for name, text in methods.items()]
     if note := added_seeds_note(added_seeds):
         lines.append(f"{note[0].upper()}{note[1:]}.")
+    if is_tuned:
+        lines.append(f"{TUNED_ONCE[0].upper()}{TUNED_ONCE[1:]}.")
     if unit == "seed":
         lines.insert(0, SAME_EXAMPLES)
     folds = " (means over the folds)" if unit == "seed" else ""

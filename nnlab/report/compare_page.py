@@ -88,7 +88,8 @@ def compare_sections(folder: Path) -> Iterator[Section]:
         )
     ended = [page.comparison for page in pages if page.comparisons]
     yield from safe_sections(
-        "How it was computed", lambda: methods_section(ended, file.added_seeds) if ended else None
+        "How it was computed",
+        lambda: methods_section(ended, file.added_seeds, "tuning" in file.others) if ended else None,
     )
     yield Section("How to repeat it", [Preformatted(file.command, wrapped=True)])
 
