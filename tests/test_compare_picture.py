@@ -73,7 +73,7 @@ def test_arms_without_a_difference_or_equal_have_rows():
     values[OPTIMIZERS[3]][:] = np.nan
     arms, differences = figure_of([panel_of(values)]).axes
     assert len(arms.get_yticklabels()) == 4 and len(marks(arms, "D")) == 3
-    assert "identical" in {text.get_text() for text in differences.texts}
+    assert "the same" in {text.get_text() for text in differences.texts}
 
 
 @pytest.mark.parametrize(

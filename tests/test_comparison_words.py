@@ -64,7 +64,23 @@ SENTENCES = {
     "identical": (
         {"difference": 0.0, "low": None, "high": None, "p": None, "p_holm": None, "constant": True,
          "more_seeds": None, "decided_by": None, "verdict": "identical"},
-        "no difference: adam and sgd are identical in all 10 seeds",
+        "no difference: adam and sgd have the same test error in all 10 seeds",
+    ),
+    "the same where neither diverged": (
+        {"difference": 0.0, "low": None, "high": None, "p": None, "p_holm": None, "constant": True, "n": 8,
+         "diverged_a": 2, "diverged_b": 2, "more_seeds": None, "decided_by": None, "verdict": "identical"},
+        "no difference: adam and sgd have the same test error in 8 seeds, and both diverged in the other 2",
+    ),
+    "what the number of seeds is computed from": (
+        UNDECIDED | {"more_seeds": 31, "effect": 0.12, "paired_effect": 0.153},
+        "no difference shown between adam and sgd: 0.2 points (95% interval -0.4 to 0.8; p = 0.5, 10 seeds); "
+        "31 more seeds would decide it at this effect, 0.15 standard deviations of the differences",
+    ),
+    "too few for signs": (
+        A_DIVERGED_PAIR | {"units": 4, "diverged_b": 4, "p_holm": 0.125, "verdict": "undecided",
+                           "more_seeds": 2},
+        "no difference shown between adam and sgd: no seed has values of both (p = 0.12 in McNemar's exact "
+        "test); 2 more seeds like these would decide it; sgd diverged in 4 of 4 seeds",
     ),
     "one seed": (
         {"units": 1, "n": 1, "low": None, "high": None, "p": None, "p_holm": None, "constant": True,
@@ -169,6 +185,49 @@ def test_few_pairs_cannot_give_a_small_p():
     of_five = compared(a_pair(units=5, n=5, least_p=0.0625))
     assert "5 pairs cannot give less than p = 0.0625 in a sign or Wilcoxon test" in [*notes(of_five, ERROR)]
     assert "sign" not in " ".join(notes(compared(a_pair()), ERROR))
+
+
+def ranked(units: int, arms: int, diverged: int = 0) -> Comparison:
+    """Each arm ahead of the next in every seed, by ranks; the last without a value in so many seeds."""
+    names = [f"optimizer=o{n}" for n in range(arms)]
+    values = {name: (np.arange(units) + 100.0 * n)[:, None, None] for n, name in enumerate(names)}
+    values[names[-1]][:diverged] = np.inf
+    return compare_arms(Scores(values, by_ranks=True))
+
+
+@pytest.mark.parametrize("units, arms, least, needed", [
+    (6, 3, "0.0938", 7), (4, 2, "0.125", 6), (3, 5, "1", 9), (7, 3, None, 0), (6, 2, None, 0),
+])  # fmt: skip
+def test_how_many_seeds_can_decide_by_ranks(units, arms, least, needed):
+    comparison, steps = ranked(units, arms), ComparedQuantity("steps")
+    said = " ".join(notes(comparison, steps))
+    assert ("can decide nothing" in said) == (least is not None)
+    assert "cannot give less" not in said
+    if least:
+        assert (
+            f" is at least {least}; {needed} seeds can" in said
+            and f"{units} seeds can decide nothing" in said
+        )
+        assert ("by Holm" in said) == (arms > 2)
+        assert f"{needed - units} more seed" in " ".join(sentences(comparison, steps))
+        assert {pair.verdict for pair in ranked(needed, arms).pairs} == {"better"}
+
+
+def test_arms_of_which_none_reached_the_target():
+    comparison, steps = ranked(4, 2), ComparedQuantity("steps")
+    never = compare_arms(Scores({name: np.full((4, 1, 1), np.inf) for name in "abc"}, by_ranks=True))
+    assert "no difference: neither a nor b reached the target in any of 4 seeds" in sentences(never, steps)
+    many = compare_arms(Scores({name: np.full((4, 1, 1), np.inf) for name in "abcdefgh"}, by_ranks=True))
+    assert "no difference: neither a nor 7 other arms reached the target" in sentences(many, steps)
+    same = compare_arms(Scores({name: np.ones((4, 1, 1)) for name in "abcdefgh"}))
+    assert "no difference: 7 other arms have the same test error as a" in sentences(same, ERROR)
+    assert "identical" not in " ".join(sentences(comparison, steps))
+
+
+def test_that_more_seeds_are_a_matter_of_power_is_said_once():
+    undecided = [a_pair(a, b, **UNDECIDED | {"more_seeds": 31}) for a, b in itertools.combinations("abc", 2)]
+    assert sum("80% (power)" in note for note in notes(compared(*undecided), ERROR)) == 1
+    assert "power" not in " ".join(notes(compared(a_pair()), ERROR))
 
 
 def test_of_many_arms_what_is_shown_and_a_count_of_the_rest():

@@ -132,7 +132,8 @@ def test_who_diverged_more_is_never_better():
         assert pair.p_sign == pytest.approx(stats.binomtest(count, 10).pvalue)
         assert pair.verdict == ("diverged" if count >= 6 else "undecided"), count
         assert pair.difference is None if count == 10 else pair.difference > 0.9
-        assert pair.more_seeds == 0 if count >= 6 else pair.more_seeds is None
+        needed = 6 if count == 5 else 7  # at half of the level, where b could also be shown to be better
+        assert pair.more_seeds == (0 if count >= 6 else math.ceil(needed * 10 / count) - 10)
 
 
 def test_who_diverged_less_may_be_better_by_its_mean():
@@ -272,8 +273,27 @@ def test_numbers_near_the_largest_there_is():
         scores_of(a=largest * random.uniform(0.9, 1, 8), b=-largest * random.uniform(0.9, 1, 8))
     )
     assert comparison.pairs[0].verdict == "better" and comparison.pairs[0].a == "b"
+    both_signs = largest * np.where(np.arange(8) % 2, 0.8, -0.79)
+    extreme = compared(scores_of(a=both_signs, b=both_signs[::-1], c=both_signs / 2))
+    assert all(pair.effect is None or math.isfinite(pair.effect) for pair in extreme.pairs)
     tiny = compared(scores_of(a=np.full(8, 1e300), b=1e-300 * random.normal(size=8)))
     assert tiny.pairs[0].a == "b" and tiny.pairs[0].effect is None
+
+
+@pytest.mark.parametrize("units, arms", [(4, 2), (6, 2), (6, 3), (7, 3), (3, 5)])
+def test_more_seeds_where_all_signs_are_the_same_decide(units, arms):
+    """Each arm ahead of the next in every unit, by ranks: so many more units of the same are the fewest."""
+
+    def verdicts(count):
+        steps = {name: np.arange(count) + 100.0 * n for n, name in enumerate("abcdefg"[:arms])}
+        values = {name: each[:, None, None] for name, each in steps.items()}
+        return compare_arms(Scores(values, by_ranks=True)).pairs
+
+    more = {pair.more_seeds for pair in verdicts(units)} - {0}
+    first = min(more) if more else 0
+    assert {pair.verdict for pair in verdicts(units + max(more, default=0))} == {"better"}
+    assert not more or "better" not in {pair.verdict for pair in verdicts(units + max(more) - 1)}
+    assert (units + first >= 6) and (len(more) > 0) == (2 ** (1 - units) * arms * (arms - 1) / 2 > 0.05)
 
 
 def test_no_seeds_at_all():

@@ -174,7 +174,9 @@ def test_how_many_more_is_the_first_that_is_enough():
     assert more_units(1e300, 2, 1e-4) == 1
     # statsmodels.stats.power.TTestPower().solve_power(0.5, alpha=0.05, power=0.8) = 33.37, for one side more
     assert more_units(0.5, 10, 0.05) == 24
-    assert [more_equal_signs(n, 0.05) for n in (1, 5, 6)] == [5, 1, 1]
+    assert [more_equal_signs(n, n, 0.05) for n in (1, 5, 6)] == [5, 1, 1]
+    assert [more_equal_signs(k, 10, 0.05) for k in (0, 1, 5, 6)] == [None, 50, 2, 1]
+    assert more_equal_signs(1, 5000, 0.05) is None
 
 
 def test_bca_is_scipys():

@@ -173,7 +173,7 @@ def _draw_differences(axes, panel: ComparedArms, letters: float) -> None:
     for y, difference in enumerate(differences, 1):
         pair = difference.pair
         _draw_difference(axes, y, difference)
-        p = p_words(pair.p_holm) if is_known(pair.p_holm) else "identical" * (pair.verdict == "identical")
+        p = p_words(pair.p_holm) if is_known(pair.p_holm) else "the same" * (pair.verdict == "identical")
         _beside(axes, y, difference.arm, p, letters)
     _rows(axes, len(differences) + 1, None)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))

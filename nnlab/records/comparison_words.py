@@ -11,8 +11,9 @@ from nnlab.errors import visible
 from nnlab.records import text_columns
 from nnlab.records.arms_table import arms_table, further_quantities
 from nnlab.records.compared_quantity import ComparedQuantity, is_known
-from nnlab.records.pair_sentences import CLAIM_LEVEL, PairSentences
+from nnlab.records.pair_sentences import CLAIM_LEVEL, EXACT_TESTS, PairSentences
 from nnlab.records.text import shell_word
+from nnlab.statistics.rank_tests import fewest_pairs
 
 if TYPE_CHECKING:
     from nnlab.statistics.comparison import Comparison, Pair
@@ -107,7 +108,16 @@ def _of_many(pairs: list[Pair], write: PairSentences) -> Iterator[str]:
         yield failed
     identical = sum(pair.verdict == "identical" for pair in pairs)
     if identical:
-        yield f"no difference: {_others(identical)} {'is' if identical == 1 else 'are'} identical to {best}"
+        yield _as_best(identical, write)
+
+
+def _as_best(count: int, write: PairSentences) -> str:
+    """So many other arms are as the best one is, in the measure alone."""
+    best, quantity = write.comparison.arms[0], write.quantity
+    if not best.n:
+        return f"no difference: neither {write.names[best.name]} nor {_others(count)} {quantity.succeeded}"
+    have = "has" if count == 1 else "have"
+    return f"no difference: {_others(count)} {have} the same {quantity.label} as {write.names[best.name]}"
 
 
 def _others(count: int) -> str:
@@ -127,14 +137,35 @@ def notes(comparison: Comparison, quantity: ComparedQuantity) -> Iterator[str]:
         yield f"differences are paired by {unit}{in_unit}; positive: the arm named first is better"
     if unit == "split" and any(is_known(pair.low) for pair in pairs):
         yield "intervals and p are corrected for splits that share examples (Nadeau and Bengio 2003)"
-    least_of = {
-        pair.units: pair.least_p for pair in pairs if is_known(pair.p_holm) and is_known(pair.least_p)
-    }
-    for units, least_p in sorted(least_of.items()):
-        if least_p > CLAIM_LEVEL:
-            yield f"{units} pairs cannot give less than p = {least_p:.3g} in a sign or Wilcoxon test"
+    yield from _least_p_notes(comparison)
+    if any(pair.more_seeds and pair.decided_by == "student" for pair in pairs):
+        yield (
+            f"more {unit}s would decide it with a chance of 80% (power), if the effect is as large as it was "
+            f"here, which is as uncertain as its interval"
+        )
     if any(arm.diverged and is_known(arm.mean) for arm in comparison.arms):
         yield f"*: mean over the {unit}s that {quantity.succeeded}, which says nothing of the others"
+
+
+def _least_p_notes(comparison: Comparison) -> Iterator[str]:
+    """Which p so few pairs can give at best: by Holm where an exact test decides, of as many pairs of arms as
+    are not shown to differ."""
+    left = sum(pair.verdict not in SHOWN for pair in comparison.pairs)
+    tested = [p for p in comparison.pairs if is_known(p.p_holm) and is_known(p.least_p)]
+    exact = {p.units: p.least_p for p in tested if p.decided_by in EXACT_TESTS and p.verdict == "undecided"}
+    for units, least_p in sorted(exact.items()):
+        if left * least_p > CLAIM_LEVEL:
+            least, needed = min(1.0, left * least_p), fewest_pairs(CLAIM_LEVEL / left)
+            of_several = f" by Holm for {left:,} pairs of arms" if len(comparison.pairs) > 1 else ""
+            counted = f"{units:,} {comparison.unit}{'s' * (units != 1)}"
+            yield (
+                f"{counted} can decide nothing in an exact test, whose p{of_several} is at least "
+                f"{least:.3g}; {needed} {comparison.unit}s can"
+            )
+    others = {p.units: p.least_p for p in tested if p.decided_by == "student"}
+    for units, least_p in sorted(others.items()):
+        if least_p > CLAIM_LEVEL:
+            yield f"{units} pairs cannot give less than p = {least_p:.3g} in a sign or Wilcoxon test"
 
 
 def scope_note(comparison: Comparison) -> str:

@@ -17,6 +17,7 @@ LEAST_P = 0.001  # p-values below are not written out
 MOST_P_DIGITS, FAILURES_LISTED = 6, 4
 MOST_MORE_UNITS = 10_000  # that are computed
 TEST_WORDS = {"wilcoxon": " by ranks", "sign": " in a sign test", "diverged": " in McNemar's exact test"}
+EXACT_TESTS = tuple(TEST_WORDS)  # whose least p follows from the number of pairs
 
 
 class PairSentences:
@@ -30,7 +31,7 @@ class PairSentences:
         """The sentence of the pair; the arm named first is the one that is better by the difference."""
         a, b = self.names[pair.a], self.names[pair.b]
         if pair.verdict == "identical":
-            return f"no difference: {a} and {b} are identical in {self._every(pair.units)}"
+            return f"no difference: {self._same(pair)}"
         if pair.verdict == "diverged":
             counts = f"{pair.diverged_b} of {self.count(pair.units)}, {a} in {pair.diverged_a or 'none'}"
             return f"{a} is better than {b}: {b} {self.quantity.failed} in {counts} ({self._p_words(pair)})"
@@ -43,19 +44,33 @@ class PairSentences:
         first, second = self.names[gain.first], self.names[gain.second]
         if gain.mean is None:
             p = f" ({words})" if (words := self._p_words(pair)) else ""
-            return f"no difference shown between {first} and {second}: no {self.unit} has values of both{p}"
+            more = f"; {needed}" if (needed := self.more_needed(pair)) else ""
+            shown = f"no difference shown between {first} and {second}: no {self.unit} has values of both"
+            return f"{shown}{p}{more}"
         difference, _ = self.quantity.difference(gain)
         if pair.verdict == "better":
             return f"{first} is better than {second} by {difference}{self._evidence(pair)}{self._noise(pair)}"
         shown = f"no difference shown between {first} and {second}: {difference}{self._evidence(pair)}"
-        return f"{shown}; {more}{self._noise(pair)}" if (more := self.more_needed(pair)) else shown
+        more = self.more_needed(pair)
+        if more and is_known(pair.paired_effect):
+            return f"{shown}; {more}, {_times(pair.paired_effect)} standard deviations of the differences"
+        return f"{shown}; {more}{self._noise(pair)}" if more else shown
+
+    def _same(self, pair: Pair) -> str:
+        """Equal in the measure alone, of which two arms may also have no value."""
+        a, b = self.names[pair.a], self.names[pair.b]
+        if pair.diverged_a == pair.units:
+            return f"neither {a} nor {b} {self.quantity.succeeded} in any of {self.count(pair.units)}"
+        same = f"{a} and {b} have the same {self.quantity.label} in"
+        if not pair.diverged_a:
+            return f"{same} {self._every(pair.units)}"
+        return f"{same} {self.count(pair.n)}, and both {self.quantity.failed} in the other {pair.diverged_a}"
 
     def _noise(self, pair: Pair) -> str:
         """`, 2.1 times the noise between seeds`."""
         if not is_known(pair.effect) or pair.decided_by == "wilcoxon":
             return ""
-        times = f"{pair.effect:.1f}" if pair.effect >= 1 else f"{pair.effect:.2f}"
-        return f", {times} times the noise between {self.unit}s"
+        return f", {_times(pair.effect)} times the noise between {self.unit}s"
 
     def further_tests(self, pair: Pair) -> str:
         """What other methods say of the pair, in a sentence; empty where none can be used."""
@@ -97,6 +112,8 @@ class PairSentences:
 
     def more_needed(self, pair: Pair) -> str:
         """`31 more seeds would decide it at this effect`; empty where that has no meaning."""
+        if pair.more_seeds and pair.decided_by in EXACT_TESTS:
+            return f"{self.count(pair.more_seeds, 'more ')} like these would decide it"
         if pair.more_seeds:
             return f"{self.count(pair.more_seeds, 'more ')} would decide it at this effect"
         if pair.decided_by == "student" and pair.difference:
@@ -124,6 +141,10 @@ class PairSentences:
     def count(self, n: int, more: str = "") -> str:
         """`10 seeds`, `1 seed`, `31 more seeds`."""
         return f"{n:,} {more}{self.unit}{'s' * (n != 1)}"
+
+
+def _times(effect: float) -> str:
+    return f"{effect:.1f}" if effect >= 1 else f"{effect:.2f}"
 
 
 def p_words(p: float) -> str:

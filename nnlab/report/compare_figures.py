@@ -162,10 +162,10 @@ def _arrow(y: int, difference: BestDifference, high: float) -> dict:
 
 
 def p_text(pair: Pair) -> str:
-    """`p = 0.004`, by Holm; `identical`; empty where nothing was tested."""
+    """`p = 0.004`, by Holm; `the same`; empty where nothing was tested."""
     if is_known(pair.p_holm):
         return p_words(pair.p_holm)
-    return "identical" if pair.verdict == "identical" else ""
+    return "the same" if pair.verdict == "identical" else ""
 
 
 def hover_text(sentence: str) -> str:

@@ -50,7 +50,9 @@ ENDING = {
     "P(first better)": "the share of pairs in which the first arm is better, equal ones by half",
     "difference / noise": "the mean of d over the standard deviation of one arm between {unit}s",
     "more {unit}s": (
-        "so many more would show this difference with a chance of 80%, if it is as large as it is here"
+        "so many more would show this difference with a chance of 80%, if the mean of d over its standard "
+        "deviation stays what it is here, which is as uncertain as the interval; where signs or ranks "
+        "decide, so many more of the same kind"
     ),
     "diverged": (
         "where an arm diverged in more {unit}s than another, McNemar's exact test of the {unit}s in which "

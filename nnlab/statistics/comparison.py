@@ -61,8 +61,10 @@ class Pair:
     superiority     P(a better) + P(equal) / 2
     effect          |difference| / the standard deviation of one arm over units (the two pooled)
     constant        all differences are the same, but for rounding
-    more_seeds      how many more units would decide this at the observed effect, with a power of 80%; 0
-                    where it is decided; None where no number would, or more than 10,000
+    paired_effect   |difference| / the standard deviation of the differences, from which `more_seeds` follows
+    more_seeds      how many more units would decide this at the observed effect, with a power of 80%; where
+                    signs or ranks decide, and all units are in favour of a, how many more like these; 0
+                    where it is decided; None where no number would, or more than 10,000, or it is not known
     verdict         `better`; `diverged`, where b diverged in more units than chance gives; `identical`;
                     `undecided`
     """
@@ -90,6 +92,7 @@ class Pair:
     more_seeds: int | None
     decided_by: str | None
     verdict: str
+    paired_effect: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Comparison:
         """The inverse of `to_json`; ValueError where a key is missing or its value is of another kind."""
         arms = tuple(instance_of(Arm, arm) for arm in listed(tree, "arms"))
         pairs = tuple(instance_of(Pair, pair) for pair in listed(tree, "pairs"))
-        return instance_of(Comparison, {"about": "", **tree}, arms=arms, pairs=pairs)
+        return instance_of(Comparison, tree, arms=arms, pairs=pairs)
 
 
 def compare_arms(scores: Scores) -> Comparison:
@@ -201,14 +204,20 @@ def _pair(evidence: Evidence, p_holm: float | None, level: float, resampled: tup
         p_diverged=evidence.p_diverged,
         least_p=least_p(units) if units and paired.correction == 0 else None,
         superiority=float((1 + np.sign(paired.advantages)).mean() / 2) if units else None,
-        effect=_finite(abs(mean) / noise) if noise else None,
+        effect=_in_units_of(noise, mean),
         constant=paired.constant,
         diverged_a=diverged_a,
         diverged_b=diverged_b,
         more_seeds=0 if verdict in SHOWN else evidence.more_units(level),
         decided_by=evidence.decided_by,
         verdict=verdict,
+        paired_effect=_in_units_of(None if without else std, mean),
     )
+
+
+def _in_units_of(std: float | None, mean: float | None) -> float | None:
+    """|mean| / std; None of a spread that is 0, or beyond the largest number there is."""
+    return _finite(abs(mean) / std) if std and math.isfinite(std) else None
 
 
 def _verdict(evidence: Evidence, p_holm: float | None) -> str:

@@ -34,13 +34,24 @@ class Evidence:
 
     def more_units(self, level: float) -> int | None:
         """How many more units would decide at this level, if the effect is the observed one."""
-        mean, std = self.paired.moments
-        if self.decided_by not in ("student", "sign") or not mean:
+        paired, (mean, std) = self.paired, self.paired.moments
+        if self.decided_by == "student" and mean:
+            return more_units(abs(mean) / std, len(paired.differences), level, paired.correction)
+        if self.decided_by == "sign":
+            return more_equal_signs(len(paired.differences), len(paired.differences), level)
+        if self.decided_by in ("wilcoxon", "diverged"):
+            return self._more_by_signs(level)
+        return None
+
+    def _more_by_signs(self, level: float) -> int | None:
+        """Ranks and counts know no effect: only where no unit is in favour of b can it be known."""
+        advantages = self.paired.advantages
+        if self.decided_by == "diverged":
+            level /= 1 if _is_asked_alone(self.paired) else 2
+            advantages = np.where(np.isinf(advantages), advantages, 0.0)
+        if (advantages < 0).any():
             return None
-        n = len(self.paired.differences)
-        if self.paired.constant:
-            return more_equal_signs(n, level)
-        return more_units(abs(mean) / std, n, level, self.paired.correction)
+        return more_equal_signs(int((advantages > 0).sum()), len(advantages), level)
 
 
 def evidence_of(paired: PairedValues) -> Evidence:
@@ -64,7 +75,7 @@ def _decide(paired: PairedValues, p: float | None, p_diverged: float | None):
         return wilcoxon_test(paired.advantages, paired.rounding), "wilcoxon"
     diverged_a, diverged_b = paired.diverged
     unequal = p_diverged is not None and diverged_a != diverged_b
-    if unequal and diverged_b - diverged_a >= len(paired.differences):
+    if unequal and _is_asked_alone(paired):
         return p_diverged, "diverged"
     tests = [(min(1.0, 2 * p_diverged), "diverged")] if unequal else []
     if diverged_a == diverged_b or paired.favours_a:
@@ -73,3 +84,9 @@ def _decide(paired: PairedValues, p: float | None, p_diverged: float | None):
         elif paired.constant and paired.correction == 0 and not paired.identical:
             tests.append((sign_test(paired.differences), "sign"))
     return min(tests, default=(None, None))
+
+
+def _is_asked_alone(paired: PairedValues) -> bool:
+    """Whether b diverged in as many more units as both are finite in."""
+    diverged_a, diverged_b = paired.diverged
+    return diverged_b - diverged_a >= len(paired.differences)

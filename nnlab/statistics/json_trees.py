@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 TYPES = {"float": (int, float), "int": int, "str": str, "bool": bool, "None": type(None)}
 
 
 def instance_of(cls: type, tree: dict, **nested):
-    """cls(...) of a JSON object; `nested` has the fields that are not plain, ready. Further keys are ignored.
+    """cls(...) of a JSON object; `nested` has the fields that are not plain, ready. Further keys are
+    ignored, and a missing one has its default, if there is one: older files lack those that came later.
 
     >>> from nnlab.statistics.over_data import Profile
     >>> instance_of(Profile, {}, ratios=(1.0,), shares={"a": (1.0,)})
@@ -21,6 +22,8 @@ def instance_of(cls: type, tree: dict, **nested):
     for field in fields(cls):
         if field.name not in nested:
             if field.name not in tree:
+                if field.default is not MISSING:
+                    continue
                 raise ValueError(f"{cls.__name__}: '{field.name}' is missing")
             values[field.name] = plain(tree[field.name], field.type, f"{cls.__name__}: '{field.name}'")
     return cls(**values)

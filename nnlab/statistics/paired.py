@@ -92,7 +92,7 @@ class PairedValues:
         if self.both.sum() < 2:
             return None
         stds = (moments(values[self.both])[1] for values in (self.values_a, self.values_b))
-        return float(np.hypot(*stds)) / 2**0.5
+        return float(np.hypot(*(std / 2**0.5 for std in stds)))
 
     def swapped(self) -> PairedValues:
         return replace(self, a=self.b, b=self.a, values_a=self.values_b, values_b=self.values_a)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from nnlab.statistics.rank_tests import fewest_pairs
+
 POWER = 0.8
 MOST_MORE = 10_000
 
@@ -39,6 +41,14 @@ def more_units(effect: float, n: int, level: float, overlap: float = 0.0) -> int
     return high - n
 
 
-def more_equal_signs(n: int, level: float) -> int:
-    """How many more than n, of the same sign, until the sign test decides: 2^(1 - n) <= level."""
-    return max(1, math.ceil(1 - math.log2(level)) - n)
+def more_equal_signs(favourable: int, n: int, level: float) -> int | None:
+    """How many more than n would decide by their signs alone, of which so many are favourable, if as large a
+    share of them stays so and no other has the opposite sign: 2^(1 - favourable) <= level.
+
+    >>> more_equal_signs(4, 4, 0.05), more_equal_signs(2, 4, 0.05)
+    (2, 8)
+    """
+    if not favourable:
+        return None
+    more = max(1, math.ceil(fewest_pairs(level) * n / favourable) - n)
+    return more if more <= MOST_MORE else None

@@ -24,6 +24,15 @@ def least_p(n: int) -> float:
     return min(1.0, 2.0 ** (1 - n))
 
 
+def fewest_pairs(level: float) -> int:
+    """The fewest pairs whose `least_p` is at most the level.
+
+    >>> fewest_pairs(0.05), fewest_pairs(0.05 / 3)
+    (6, 7)
+    """
+    return max(1, math.ceil(1 - math.log2(level)))
+
+
 def sign_test(differences: np.ndarray) -> float:
     """Two-sided p of as few of either sign by n fair coins, zeros left out (Dixon and Mood 1946).
 
