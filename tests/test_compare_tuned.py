@@ -4,11 +4,15 @@ import contextlib
 import csv
 import io
 import json
+import os
 import shlex
+import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
-from processes import forked
+from processes import Started, forked
 
 from nnlab.cli import main
 from nnlab.commands import compare_words
@@ -205,7 +209,87 @@ def test_an_arm_that_no_trial_trains_ends_the_command(tmp_path, monkeypatch):
     words = ("data=diabetes", "model=linear", "optimizer=sgd", "optimizer.lr=0.01,1e30", "tune=2", "epochs=1")
     text = said("compare", *words, "seeds=2", "hydra.run.dir=x", code=1)
     assert "none of 2 trials was trained to its end, most of them so: diverged" in text
-    assert len([*Path("x/tuning").iterdir()]) == 2 and not Path("x/compare.json").exists()
+    assert len([*Path("x/tuning").glob("*/")]) == 2 and not Path("x/compare.json").exists()
+
+
+# ---- Interrupted
+
+
+@pytest.fixture
+def interrupted(tuned, tmp_path) -> Path:
+    """The folder as if the tuning had been killed: two sweeps have ended, one was about to begin."""
+    folder = tmp_path / "T"
+    shutil.copytree(tuned[0], folder)
+    _, _, third, last = sorted((folder / "tuning").glob("*/"))
+    shutil.rmtree(last)
+    (third / "sweep.json").unlink()
+    for path in [path for path in folder.iterdir() if path.name != "tuning"]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder
+
+
+def test_an_interrupted_tuning_goes_on_to_the_same_comparison(tuned, interrupted):
+    for words in (["train", f"resume={interrupted}"], ["compare", str(interrupted), "seeds=+1"]):
+        assert f"first nnlab compare {interrupted}" in said(*words, code=2)
+    ended = next((interrupted / "tuning").glob("0_*")) / "study.journal"
+    before = ended.read_bytes()
+    said("compare", str(interrupted))
+    assert ended.read_bytes() == before
+    new, old = compared(interrupted), compared(tuned[0])
+    assert new["tuning"] == old["tuning"] and new["arms"] == old["arms"]
+    for arm, by_data in new["runs"].items():
+        for data, (name,) in by_data.items():
+            names = (interrupted / name, tuned[0] / old["runs"][arm][data][0])
+            first, second = (json.loads((folder / "rows.json").read_text()) for folder in names)
+            assert first == second
+
+
+def test_ctrl_c_while_arms_are_tuned_says_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("data=iris", "model.hidden=[4]", "epochs=80", "seeds=2", "tune=40", "threads=1")
+    started = Started(tmp_path, "compare", *words, "optimizer=sgd,adam", "hydra.run.dir=x")
+    while not [*tmp_path.glob("x/tuning/*/curves.jsonl")]:
+        assert started.poll() is None, started.ended().stderr
+        time.sleep(0.01)
+    os.kill(started.pid, signal.SIGINT)
+    ended = started.ended()
+    assert ended.returncode == 130 and ended.stderr.endswith("to go on: nnlab compare x\n")
+    (begun,) = Path("x/tuning").glob("0_*")
+    first = trials_in(begun)
+    assert 0 < len(first) < 40
+    said("compare", "x")
+    assert {len(trials_in(path)) for path in Path("x/tuning").glob("*/")} == {40}
+    assert trials_in(begun)[: len(first)] == first and compared("x")["tuning"]["trials"] == 40
+
+
+FOREIGN = {
+    "a list": lambda words: [],
+    "no words": lambda words: {"config_dir": None},
+    "not tuned": lambda words: {"words": ["optimizer=sgd,adam", "data=iris"], "config_dir": None},
+    "another job": lambda words: {"words": [w.replace("epochs=2", "epochs=3") for w in words]},
+    "the environment": lambda words: {"words": [*words, "caption=${oc.env:HOME}"]},
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_strangers_words_are_one_sentence(case, interrupted, monkeypatch):
+    monkeypatch.chdir(interrupted.parent)
+    file = interrupted / "tuning" / "tuning.json"
+    file.write_text(json.dumps(FOREIGN[case](json.loads(file.read_text())["words"])))
+    sentence = said("compare", "T", code=2)
+    assert sentence.count("\n") == 1 and [*Path().iterdir()] == [Path("T")]
+
+
+def test_a_strangers_words_choose_no_folder_and_lead_through_no_link(interrupted, monkeypatch):
+    monkeypatch.chdir(interrupted.parent)
+    file = interrupted / "tuning" / "tuning.json"
+    tree = json.loads(file.read_text())
+    file.write_text(json.dumps(tree | {"words": [*tree["words"], "hydra.run.dir=elsewhere"]}))
+    said("compare", "T")
+    assert [*Path().iterdir()] == [Path("T")]
+    Path("T/compare.json").unlink()
+    Path("T/tuning/link").symlink_to(interrupted.parent / "target")
+    assert "link" in said("compare", "T", code=2)
 
 
 @pytest.mark.parametrize("entry", [None, [], {}, {"trials": "3", "seed": 1}, {"trials": -1, "seed": 1}])

@@ -26,9 +26,12 @@ from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 
 
-def run(plan: ComparePlan) -> int:
+def run(plan: ComparePlan, begun: Path | None = None) -> int:
     """Train the arms into a new folder and compare them, perhaps tuned before; or say what would be trained.
-    Returns 1 if every row of some arm diverged."""
+    Returns 1 if every row of some arm diverged.
+
+    `begun`: the folder of the same comparison, of which the tuning goes on.
+    """
     settings = CompareSettings(
         **{field.name: plan.whole.settings[field.name] for field in fields(CompareSettings)}
     )
@@ -40,14 +43,14 @@ def run(plan: ComparePlan) -> int:
     with advice_on_stderr("compare"):
         fits = prepare_all(plan.runs, partial(prepare, cache=DataCache()))
         arms = arrange(plan.varied, fits, settings.trained_measure)
-        tuning = tuned_arms.prepare_tuning(plan.tuning, arms) if plan.tuning else None
+        tuning = tuned_arms.prepare_tuning(plan, arms, begun) if plan.tuning else None
     print_advice("compare", tuning.notes() if tuning else [])
     if settings.plan:
         compare_plan.show(arms, fits, tuning)
         return 0
     freeze_imports()
-    folder = make_run_folder(plan.whole)
-    runs, entry = tuned_arms.tune(tuning, plan.runs, folder)
+    folder = begun or make_run_folder(plan.whole)
+    runs, entry = tuned_arms.tune(tuning, plan, folder)
     return _train(replace(plan, runs=runs), settings, lambda: folder, {"tuning": entry})
 
 

@@ -10,10 +10,18 @@ from nnlab.errors import UserError
 from nnlab.records.comparison_file import is_comparison
 from nnlab.records.stored_comparison import StoredComparison, read_folders
 from nnlab.records.text import shell_line
+from nnlab.records.tuning_file import is_being_tuned, refuse_untuned
 
 
 def run(request: FoldersRequest) -> int:
-    """Compare the runs in the folders; returns 1 if every row of some arm diverged."""
+    """Compare the runs in the folders, or go on with a comparison that is being tuned; returns 1 if every row
+    of some arm diverged."""
+    if request == FoldersRequest(request.folders[:1], None) and is_being_tuned(request.folders[0]):
+        from nnlab.commands import resumed_tuning  # which imports what searches
+
+        return resumed_tuning.go_on(request.folders[0])
+    for folder in request.folders:
+        refuse_untuned(folder)
     if request.asks_for_seeds:
         # Training needs torch, and reading does not.
         from nnlab.commands import compare_seeds

@@ -29,6 +29,7 @@ class ComparePlan:
     runs: list[ComposedRun]  # of each arm on each data set
     varied: list[tuple[str, ...]]  # of each run the words that not all runs have
     tuning: tuning_words.Tuning | None = None
+    line: CommandLine | None = None  # as it was typed
 
     @property
     def measure(self):
@@ -50,7 +51,7 @@ def read(line: CommandLine) -> ComparePlan:
         usual_seeds = whole.settings["seeds"]
         lists = [_with_seeds(composer.read(each), usual_seeds, composer) for each in combinations]
         runs = compose_runs(train, lists, composer)
-    return ComparePlan(whole, runs, varied, tuning_words.read_tuning(line, whole, runs, ranges))
+    return ComparePlan(whole, runs, varied, tuning_words.read_tuning(line, whole, runs, ranges), typed)
 
 
 def drop_arms(line: CommandLine) -> CommandLine:

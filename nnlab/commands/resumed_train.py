@@ -29,6 +29,7 @@ from nnlab.records.comparison_file import comparison_of
 from nnlab.records.files import remove_temporaries
 from nnlab.records.multirun_file import RUNS_FILE, stored_run_names
 from nnlab.records.stored_run import StoredRun
+from nnlab.records.tuning_file import refuse_untuned
 from nnlab.training.data_cache import DataCache
 from nnlab.untrusted import refuse_links_below
 
@@ -49,6 +50,7 @@ class UnfinishedRuns:
 def run(line: CommandLine) -> int:
     """Go on with the runs in the folder that the line names; returns the exit code."""
     with one_sentence_errors():
+        refuse_untuned(resume_folder(line))
         unfinished = read_unfinished(resume_folder(line))
         changes = changes_in(line)
         if len(unfinished.ended) == len(unfinished.runs):

@@ -6,14 +6,16 @@ These sweeps train no winner: that is what the runs of the arms are, on the seed
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnlab.commands import early_end, folders, sweep_command
-from nnlab.commands.command_line import key_of
+from nnlab.commands import early_end, folders, sweep_command, sweep_request
+from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.compare_arms import Arrangement
+from nnlab.commands.compare_words import ComparePlan
 from nnlab.commands.composing import ComposedRun, open_composer
+from nnlab.commands.continued_sweep import with_folders_quoted
 from nnlab.commands.early_end import EndedEarly
 from nnlab.commands.grammar import override_for
 from nnlab.commands.prepared_sweep import PreparedSweep, prepare_sweep
@@ -24,16 +26,16 @@ from nnlab.commands.tuning_words import SEED_KEYS, Tuning
 from nnlab.commands.winner import best_entry
 from nnlab.commands.word_lists import compose_runs
 from nnlab.errors import UserError
+from nnlab.records.locking import open_locked
 from nnlab.records.sweep_console import SweepConsole, plan_lines
-from nnlab.records.sweep_folder import SweepFolder
+from nnlab.records.sweep_folder import LOCK_FILE, SWEEP_FILE, SweepFolder
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import metric_label
+from nnlab.records.text import metric_label, shell_line
+from nnlab.records.tuning_file import TUNING_FOLDER, TuningFile, is_being_tuned, write_tuning
 from nnlab.records.tuning_text import TunedArm, space_lines
 from nnlab.search.sweep import AllTrialsFailed
 from nnlab.search.trial import FAILED, Trial, rank_trials
 from nnlab.training.data_cache import DataCache
-
-TUNING_FOLDER = "tuning"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class PreparedTuning:
     jobs: list[PreparedSweep]
     places: list[tuple[str, str]]  # arm, data set
     names: list[str]  # for the screen: the arm, and on which data set if there are several
+    folders: list[str]  # below TUNING_FOLDER
 
     def notes(self) -> list[str]:
         """Advice on what the tuning has seen of the examples that arms are compared on."""
@@ -90,21 +93,35 @@ class PreparedTuning:
         return lines
 
 
-def prepare_tuning(tuning: Tuning, arrangement: Arrangement) -> PreparedTuning:
-    """The sweeps, ready to start. Raises `UserError` for whatever would stop one of them later."""
+def prepare_tuning(plan: ComparePlan, arrangement: Arrangement, begun: Path | None = None) -> PreparedTuning:
+    """The sweeps, ready to start, or to go on in the folder of a comparison that was `begun`. Raises
+    `UserError` for whatever would stop one of them later."""
+    tuning, subfolders = plan.tuning, folder_names(list(plan.runs))
     caches: dict[str, DataCache] = {}  # arms on the same data load them once
     several = len(arrangement.data) > 1
     names = [f"{arm} on {data}" if several else arm for arm, data in arrangement.places]
     jobs = []
-    for request, name in zip(tuning.requests, names, strict=True):
+    for request, name, subfolder in zip(tuning.requests, names, subfolders, strict=True):
         cache = caches.setdefault(repr(request.settings["data"]), DataCache())
         try:
             _refuse_unvalidated(request, tuning.trials)
+            if begun:
+                request = _resumed(request, begun / TUNING_FOLDER / subfolder)
             jobs.append(prepare_sweep(request, cache))
             _refuse_part_of_grid(jobs[-1], tuning.trials)
         except UserError as e:
             raise UserError(f"tuning {name}: {e}") from e
-    return PreparedTuning(tuning, jobs, arrangement.places, names)
+    return PreparedTuning(tuning, jobs, arrangement.places, names, subfolders)
+
+
+def _resumed(request: SweepRequest, path: Path) -> SweepRequest:
+    """The request that goes on with the sweep in the folder; where there is none, that of a new one."""
+    if not (path / SWEEP_FILE).exists():
+        return request
+    resumed = sweep_request.read(with_folders_quoted(CommandLine("sweep", (f"resume={path}",))))
+    if resumed.sweep_json["words"] != list(request.line.overrides):
+        raise UserError(f"'{path}' holds a sweep of other words than the comparison's")
+    return resumed
 
 
 def _refuse_unvalidated(request: SweepRequest, trials: int) -> None:
@@ -123,9 +140,7 @@ def _refuse_part_of_grid(job: PreparedSweep, trials: int) -> None:
         )
 
 
-def tune(
-    prepared: PreparedTuning, runs: Sequence[ComposedRun], folder: Path
-) -> tuple[list[ComposedRun], dict]:
+def tune(prepared: PreparedTuning, plan: ComparePlan, folder: Path) -> tuple[list[ComposedRun], dict]:
     """Search for each arm; its runs with the settings that won, and the entry `tuning` of compare.json."""
     tuned: list[TunedArm] = []
     terminal, width = Terminal(), max(map(len, prepared.names))
@@ -133,28 +148,47 @@ def tune(
     for line in prepared.lines()[1:]:
         terminal.line(line)
     terminal.line("")
-    with early_end.reporting_what_is_saved(lambda: _describe_saved(len(tuned), len(runs), folder)):
-        parent = folders.make_folder_in_multirun(folder, TUNING_FOLDER)
-        for number, subfolder in enumerate(folder_names(list(runs))):
-            tuned.append(_tune_arm(prepared, number, parent, subfolder))
+    count = len(plan.runs)
+    with (
+        early_end.reporting_what_is_saved(lambda: _describe_saved(len(tuned), count, folder)),
+        _tuning_folder(folder, plan.line) as parent,
+    ):
+        for number in range(count):
+            tuned.append(_tune_arm(prepared, number, parent))
             job, name = prepared.jobs[number], prepared.names[number]
             for line in tuned[-1].line(name, width, job.task, prepared.tuning.trials):
                 terminal.line(line)
     terminal.line("")
-    return _compose_tuned(prepared.tuning, runs, tuned), _entry(prepared, tuned)
+    return _compose_tuned(prepared.tuning, plan.runs, tuned), _entry(prepared, tuned)
+
+
+@contextmanager
+def _tuning_folder(folder: Path, line: CommandLine) -> Iterator[Path]:
+    """The folder of the sweeps, a new one with the words by which they go on, or that of earlier ones; no
+    other process goes on with it meanwhile."""
+    parent = folder / TUNING_FOLDER
+    if not is_being_tuned(folder):
+        folders.make_folder_in_multirun(folder, TUNING_FOLDER)
+        config_dir = line.config_dir and str(Path(line.config_dir).absolute())
+        write_tuning(folder, TuningFile(line.overrides, config_dir))
+    with closing(open_locked(parent / LOCK_FILE, "nnlab compare")):
+        yield parent
 
 
 def _describe_saved(ended: int, count: int, folder: Path) -> str:
     return (
-        f"{ended} of {count} sweeps have ended, each a folder in '{folder / TUNING_FOLDER}'; nothing is "
-        f"compared yet"
+        f"{ended} of {count} sweeps have ended, every finished batch is kept in '{folder / TUNING_FOLDER}', "
+        f"and nothing is compared yet; to go on: {shell_line(['nnlab', 'compare', str(folder)])}"
     )
 
 
-def _tune_arm(prepared: PreparedTuning, number: int, parent: Path, subfolder: str) -> TunedArm:
-    """Search for one arm, in a folder of that name. Raises `EndedEarly` if no trial trains to its end."""
-    job, (arm, data) = prepared.jobs[number], prepared.places[number]
-    path = folders.make_folder_in_multirun(parent, subfolder)
+def _tune_arm(prepared: PreparedTuning, number: int, parent: Path) -> TunedArm:
+    """Search for one arm, in its folder. Raises `EndedEarly` if no trial trains to its end."""
+    job, (arm, data), subfolder = prepared.jobs[number], prepared.places[number], prepared.folders[number]
+    path = parent / subfolder
+    if job.request.resume_folder is None:
+        folders.remove_unstarted(path)  # of a process that was killed before the sweep began
+        folders.make_folder_in_multirun(parent, subfolder)
     best = _search(job, path)
     trials = job.sweep.trials
     failed = sum(trial.state == FAILED for trial in trials)
