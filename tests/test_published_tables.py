@@ -115,7 +115,7 @@ def test_other_data_stand_in_for_a_file_that_nobody_named():
 def test_of_a_cell_with_several_runs_each_has_the_words_of_one():
     quick = {"words": ["epochs=2"], "best_of": ["optimizer.lr=1", "optimizer.lr=2"],
              "best_of_with_path": ["optimizer.lr=3"]}  # fmt: skip
-    mine = table(quick=quick)
+    mine = table(quick=quick, measure="val_error")
     plan = Plan(mine, "quick", (), ("wide/tanh", "wide/relu"))
     assert len(plan.runs) == 4 and plan.runs[:2] == plan.runs_of("wide/tanh")
     assert [[w for w in words if "lr" in w] for words in plan.runs] == 2 * [
@@ -128,6 +128,18 @@ def test_of_a_cell_with_several_runs_each_has_the_words_of_one():
     assert "optimizer.lr=0.1" in words
     with pytest.raises(nnlab.UserError, match="the cells of flowers differ in optimizer.lr"):
         mine.words("wide/tanh", "quick", ["optimizer.lr=4"])
+
+
+@pytest.mark.parametrize("quick, given, label", [
+    ([], (), ""),
+    ([], ("seeds=9",), ""),
+    (["epochs=2", "seeds=2"], (), ": data=iris epochs=2 seeds=2"),
+    (["epochs=2", "seeds=2"], ("seeds=9",), ": data=iris epochs=2 seeds=9"),
+    (["epochs=2"], ("threads=2",), ": data=iris epochs=2"),
+])  # fmt: skip
+def test_a_label_says_what_was_trained(quick, given, label):
+    plan = Plan(table(quick={"words": quick}), "quick", given, ("wide/tanh",))
+    assert plan.label == f"quick, not the published job{label}"
 
 
 @pytest.mark.parametrize("candidates, larger, best", [
@@ -167,6 +179,8 @@ def test_a_cell_that_is_not_there_is_named():
     ({"quick": {"cells": "wide"}}, "quick.cells"),
     ({"quick": {"best_of": ["hydra.run.dir=/"]}}, "only the command line says so"),
     ({"quick": {"best_of": "optimizer.lr=1"}}, "quick.best_of: expected a list of words"),
+    ({"quick": {"best_of": ["optimizer.lr=1"]}}, "quick.best_of: narrow/tanh would have the best of"),
+    ({"full": {"best_of_with_path": ["optimizer.lr=1"]}, "measure": "vote_error"}, "full.best_of_with_path"),
     ({"rows": {"a/b": []}}, "the name 'a/b'"),
     ({"rows": {}}, "rows: expected"),
     ({"published": {"broad": {"tanh": 1}}}, "published has no key 'broad'"),

@@ -116,6 +116,8 @@ def test_a_cell_has_the_best_of_several_runs(tmp_path, monkeypatch, capsys):
     assert np.mean(cell["values"]) < np.mean([row["best"]["train_loss"] for row in slow.rows])
     assert cell["chosen"] == "optimizer.lr=0.1" and cell["folder"] == best.path.name
     assert re.search(r"wide/relu .* optimizer\.lr=0\.1 ", screen)
+    for text in (screen, Path("done/reproduction.md").read_text()):
+        assert "best of 3 settings, chosen by the very values" in " ".join(text.split())
     assert main(["reproduce", "done"]) == 0
     assert capsys.readouterr().out.strip() == screen[screen.index("rates: ") :].strip()
     assert main(["reproduce", "rates.yaml", "quick", "plan=true"]) == 0

@@ -26,6 +26,7 @@ REPRODUCTION_FILE = "reproduction.json"  # in the folder of a reproduction, see 
 VERSIONS = ("quick", "full")
 UNITS = {"%": 100.0, "": 1.0}  # the unit of the published values -> the factor from ours
 PLACES = ("hydra", "resume", "table", "version", "cells", "plan")  # what only the command line says
+TEST_MEASURES = ("test_", "vote_")  # how the names of measures of the test set begin
 LEVELS = re.compile(r"\s*([<>])\s*")
 
 
@@ -205,14 +206,16 @@ def read_table(name: str) -> PublishedTable:
 def table_from(name: str, tree, where: str) -> PublishedTable:
     """The table that a YAML says. `where` begins the `UserError` of one that is wrong."""
     reader = _Reader(tree, where)
+    cells, versions = reader.cells(), {version: reader.version(version) for version in VERSIONS}
+    reader.refuse_choice_by_test(cells, versions)
     return PublishedTable(
         name=name,
         title=reader.text("title"),
         source=reader.text("source"),
         unit=reader.one_of("unit", UNITS),
         settings=reader.words("settings", tree.get("settings", [])),
-        versions={version: reader.version(version) for version in VERSIONS},
-        cells=(cells := reader.cells()),
+        versions=versions,
+        cells=cells,
         claims=tuple(reader.claim(text, cells) for text in reader.texts("claims")),
         notes=tuple(reader.texts("notes")),
         tree=tree,
@@ -293,6 +296,17 @@ class _Reader:
         if not isinstance(cost, str):
             self.refuse(f"{name}.cost = {cost!r}: expected a text")
         return Version(**words, cells=tuple(patterns), cost=cost)
+
+    def refuse_choice_by_test(self, cells: dict[str, Cell], versions: dict[str, Version]) -> None:
+        """Raise `UserError` where the best of several settings would be chosen by the test set."""
+        for name, version in versions.items():
+            key = "best_of" if version.best_of else "best_of_with_path"
+            for cell in cells.values() if getattr(version, key) else ():
+                if cell.measure.startswith(TEST_MEASURES):
+                    self.refuse(
+                        f"{name}.{key}: {cell.name} would have the best of several settings by "
+                        f"{cell.measure}, and a test set chooses nothing; name the chosen one in its words"
+                    )
 
     def cells(self) -> dict[str, Cell]:
         """Name -> cell: those of which `published` says something, if only null."""

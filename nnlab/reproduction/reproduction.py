@@ -90,10 +90,13 @@ class Plan:
         """What no number of it stands without."""
         if self.is_published_job:
             return "full, the published job"
-        own = self.table.versions[self.version].all_words(self.given) if self.version == "quick" else ()
+        is_quick = self.version == "quick"
+        of_version = self.table.versions[self.version].all_words(self.given) if is_quick else ()
+        keys = {key_of(word) for word in of_version}
+        given = [word for word in self.given if word in self.changed or key_of(word) in keys]
         data = [word for word in self.words(self.cells[0]) if word.startswith("data=")]
-        words = merged(data if own else (), own, self.changed)
-        return f"{self.version}, not the published job: {' '.join(words)}"
+        words = merged(data if of_version else (), of_version, given)
+        return f"{self.version}, not the published job{': ' * bool(words)}{' '.join(words)}"
 
 
 @dataclass(frozen=True)

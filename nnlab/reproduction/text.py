@@ -113,6 +113,16 @@ def _results(reproduction: Reproduction) -> tuple[list[str], list[list[str]]]:
     return [*columns], [*map(list, zip(*columns.values(), strict=True))]
 
 
+def chosen_note(reproduction: Reproduction) -> str:
+    """That the best of several settings is too good; "" where no cell has that."""
+    if not reproduction.chosen:
+        return ""
+    return (
+        f"each cell has the best of {len(reproduction.plan.best_of)} settings, chosen by the very values "
+        f"that are shown and judged, so these are a little too good"
+    )
+
+
 # ---- the screen
 
 
@@ -121,6 +131,8 @@ def screen_lines(reproduction: Reproduction) -> list[str]:
     plan, published = reproduction.plan, reproduction.table
     lines = [f"{published.name}: {published.title}", f"  {published.source}", f"  {plan.label}"]
     lines += [f"  {measure_words(published)}", "", *table(*_results(reproduction), 1)]
+    if note := chosen_note(reproduction):
+        lines += ["", *wrap_line(f"  {note}")]
     return [*lines, *claim_lines(reproduction)]
 
 
@@ -166,6 +178,8 @@ def markdown_results(reproduction: Reproduction) -> str:
     headings, rows = _results(reproduction)
     lines = [f"{label}; {measure_words(reproduction.table)}:", "", _row(headings)]
     lines += [_row(["---", *["--:"] * (len(headings) - 1)]), *map(_row, rows)]
+    if note := chosen_note(reproduction):
+        lines += ["", f"{note[0].upper()}{note[1:]}."]
     lines += ["", f"    {reproduction.command}", *not_run_lines(reproduction)]
     return "\n".join([*lines, *markdown_claims(reproduction)])
 
