@@ -205,6 +205,22 @@ def test_wrong_words_are_one_sentence_and_leave_nothing(words, inside):
     assert WRONG_WORDS[words] in refused(*line)
 
 
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    {
+        "data=iris data=wine optimizer=sgd,adam": "; for both, write data=iris,wine\n",
+        "epochs=2 epochs=1 optimizer=sgd,adam": "; for both, write epochs=2,1\n",
+        "optimizer=sgd optimizer=sgd,adam": ", which comes later\n",
+    }.items(),
+)
+def test_a_word_that_a_later_one_overrides_is_advised_against(words, remedy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = said("compare", *words.split(), "model.hidden=[4]", "plan=true")
+    first, last, *_ = words.split()
+    assert f"advice: {first} is overridden by {last}" in text and remedy in text
+    assert "overridden" not in said("compare", last, *words.split()[1:], "optimizer=sgd,adam", "plan=true")
+
+
 # ---- Folders
 
 

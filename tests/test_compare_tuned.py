@@ -246,7 +246,7 @@ def test_an_interrupted_tuning_goes_on_to_the_same_comparison(tuned, interrupted
 
 def test_ctrl_c_while_arms_are_tuned_says_how_to_go_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ("data=iris", "model.hidden=[4]", "epochs=80", "seeds=2", "tune=40", "threads=1")
+    words = ("data=iris", "model.hidden=[4]", "epochs=60", "seeds=2", "tune=20", "threads=1")
     started = Started(tmp_path, "compare", *words, "optimizer=sgd,adam", "hydra.run.dir=x")
     while not any(len(trials_in(file.parent)) for file in tmp_path.glob("x/tuning/*/trials.csv")):
         assert started.poll() is None, started.ended().stderr
@@ -256,10 +256,10 @@ def test_ctrl_c_while_arms_are_tuned_says_how_to_go_on(tmp_path, monkeypatch):
     assert ended.returncode == 130 and ended.stderr.endswith("to go on: nnlab compare x\n")
     (begun,) = Path("x/tuning").glob("0_*")
     first = trials_in(begun)
-    assert 0 < len(first) < 40
+    assert 0 < len(first) < 20
     said("compare", "x")
-    assert {len(trials_in(path)) for path in Path("x/tuning").glob("*/")} == {40}
-    assert trials_in(begun)[: len(first)] == first and compared("x")["tuning"]["trials"] == 40
+    assert {len(trials_in(path)) for path in Path("x/tuning").glob("*/")} == {20}
+    assert trials_in(begun)[: len(first)] == first and compared("x")["tuning"]["trials"] == 20
 
 
 FOREIGN = {

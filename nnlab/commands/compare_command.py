@@ -44,14 +44,14 @@ def run(plan: ComparePlan, begun: Path | None = None) -> int:
         fits = prepare_all(plan.runs, partial(prepare, cache=DataCache()))
         arms = arrange(plan.varied, fits, settings.trained_measure)
         tuning = tuned_arms.prepare_tuning(plan, arms, begun) if plan.tuning else None
-    print_advice("compare", tuning.notes() if tuning else [])
+    print_advice("compare", [*plan.notes, *(tuning.notes() if tuning else [])])
     if settings.plan:
         compare_plan.show(arms, fits, tuning)
         return 0
     freeze_imports()
     folder = begun or make_run_folder(plan.whole)
     runs, entry = tuned_arms.tune(tuning, plan, folder)
-    return _train(replace(plan, runs=runs), settings, lambda: folder, {"tuning": entry})
+    return _train(replace(plan, runs=runs, notes=()), settings, lambda: folder, {"tuning": entry})
 
 
 def _train(
@@ -63,6 +63,7 @@ def _train(
 
     def check(fits: list[Fit]) -> None:
         arrangement.append(arrange(plan.varied, fits, settings.trained_measure))
+        print_advice("compare", plan.notes)
 
     prepared = begin_runs(plan.runs, make_folder, check, "compare")
     (arms,) = arrangement

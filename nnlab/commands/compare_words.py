@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import Override
 
 from nnlab.commands import config_checks, hydra_overrides, tuning_words
 from nnlab.commands.command_keys import keys_of
-from nnlab.commands.command_line import CommandLine, key_of
+from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
 from nnlab.commands.multirun import combinations_of
 from nnlab.commands.word_lists import compose_runs
@@ -30,6 +30,7 @@ class ComparePlan:
     varied: list[tuple[str, ...]]  # of each run the words that not all runs have
     tuning: tuning_words.Tuning | None = None
     line: CommandLine | None = None  # as it was typed
+    notes: tuple[str, ...] = ()  # advice about its words
 
     @property
     def measure(self):
@@ -41,6 +42,7 @@ def read(line: CommandLine) -> ComparePlan:
     _refuse_flags(line)
     typed = line
     line, ranges = tuning_words.without_ranges(line)
+    line, notes = _without_overridden(line)
     whole = replace(_whole(line), command=shell_line([*typed.prefix(), *typed.overrides]))
     words = _words_of_arms(line)
     train = replace(line, command="train", multirun=True, overrides=tuple(words))
@@ -51,7 +53,8 @@ def read(line: CommandLine) -> ComparePlan:
         usual_seeds = whole.settings["seeds"]
         lists = [_with_seeds(composer.read(each), usual_seeds, composer) for each in combinations]
         runs = compose_runs(train, lists, composer)
-    return ComparePlan(whole, runs, varied, tuning_words.read_tuning(line, whole, runs, ranges), typed)
+    tuning = tuning_words.read_tuning(line, whole, runs, ranges)
+    return ComparePlan(whole, runs, varied, tuning, typed, tuple(notes))
 
 
 def drop_arms(line: CommandLine) -> CommandLine:
@@ -75,6 +78,23 @@ def _refuse_flags(line: CommandLine) -> None:
                 f"{word}: more seeds are for a comparison that there is, nnlab compare FOLDER {word}; of a "
                 f"new one, write seeds={value.lstrip('+') or 10}"
             )
+
+
+def _without_overridden(line: CommandLine) -> tuple[CommandLine, list[str]]:
+    """The line without words that a later one with the same key overrides, and advice about these: whoever
+    writes `data=iris data=wine` may have meant both."""
+    used = by_key(line.overrides)
+    kept, notes = [], []
+    for place, word in enumerate(line.overrides):
+        key, last = key_of(word), used[key_of(word)]
+        if key not in {key_of(later) for later in line.overrides[place + 1 :]}:
+            kept.append(word)
+        elif word != last:
+            value, values = word.partition("=")[2], last.partition("=")[2]
+            both = shell_word(f"{word},{values}")
+            remedy = f"; for both, write {both}" if value not in values.split(",") else ""
+            notes.append(f"{word} is overridden by {last}, which comes later{remedy}")
+    return line.with_overrides(kept), notes
 
 
 def _words_of_arms(line: CommandLine) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnlab.commands import compare_command, compare_words, config_checks
 from nnlab.commands.command_line import CommandLine, key_of
-from nnlab.commands.messages import one_sentence_errors
+from nnlab.commands.messages import advice_on_stderr, one_sentence_errors
 from nnlab.commands.once import one_command
 from nnlab.errors import UserError
 from nnlab.records.stored_sweep import LOCK_FILE
@@ -19,7 +19,7 @@ def go_on(folder: Path) -> int:
     """Tune what is left, then train and compare; returns 1 if every row of some arm diverged."""
     # The words may be a stranger's: they choose no folder, and read nothing of the environment.
     with config_checks.environment_named_in(()), one_command():
-        with one_sentence_errors():
+        with one_sentence_errors(), advice_on_stderr("compare"):
             _refuse_links(folder)
             stored = read_tuning(folder)
             words = tuple(word for word in stored.words if key_of(word).partition(".")[0] != "hydra")
