@@ -117,7 +117,8 @@ def test_ten_seeds_by_default_unless_an_experiment_has_its_own(tmp_path, monkeyp
 
 def test_arms_of_equal_bits_are_identical_and_of_two_tasks_each_has_its_measure(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ("data=iris,diabetes", "picture=false", "epochs=1", "model.hidden=[3]", "seeds=2", "threads=1,2")
+    words = ("data=iris,diabetes", "picture=false", "epochs=1", "model.hidden=[3]", "seeds=2")
+    words = (*words, "schedule=step", "schedule.every=5,6")  # after the end
     text = said("compare", *words, "hydra.run.dir=x")
     assert text.count("have the same ") >= 2 and "RMSE" in text
     for data, measure in {"iris": "test_error", "diabetes": "test_rmse"}.items():
@@ -140,6 +141,23 @@ def test_an_arm_of_which_every_row_diverged_is_exit_code_1_and_everything_is_com
     assert "diverged in 2 of 2 seeds" in text
     said("compare", "x", code=1)
     assert [arm.diverged for arm in comparison("x", "diabetes", "test_rmse").arms] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "threads=1,2",
+        "histograms=0,1",
+        "record=[],[weight_norm]",
+        "metrics=[],[f1_macro]",
+        "regularizer.small=0.1,0.01",
+        "optimizer=sgd,adam threads=1,2",
+        "threads=1,2 data=diabetes,wine",
+        "threads=1,2 tune=2",
+    ],
+)
+def test_arms_that_train_the_same_are_refused(words):
+    assert "train the same networks" in refused("epochs=1", "seeds=2", "plan=true", *words.split())
 
 
 WRONG_WORDS = {

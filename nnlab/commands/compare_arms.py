@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 from nnlab.commands.command_line import key_of
 from nnlab.commands.compare_words import DATA_GROUP
 from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError
+from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS
 from nnlab.records.measures import ALWAYS, is_loss, refuse_unmeasured, usual_measure
 from nnlab.records.run_summaries import kind_of_loss
@@ -42,6 +44,7 @@ def arrange(varied: Sequence[Words], fits: Sequence[Fit], measure: str) -> Arran
     titles = _data_titles(data_words, fits)
     places = [(" ".join(arm), titles[data]) for arm, data in zip(arms, data_words, strict=True)]
     _refuse_gaps(places)
+    _refuse_twins(places, fits)
     for data in dict.fromkeys(titles.values()):
         here = [i for i, place in enumerate(places) if place[1] == data]
         if len({examples[i] for i in here}) > 1:
@@ -91,6 +94,25 @@ def _refuse_gaps(places: Sequence[tuple[str, str]]) -> None:
         for each in data:
             if places.count((arm, each)) != 1:
                 raise UserError(f"every arm is on every data set once, and {arm} is not on {each}")
+
+
+def _refuse_twins(places: Sequence[tuple[str, str]], fits: Sequence[Fit]) -> None:
+    """Raise `UserError` for two arms that would only come out identical."""
+    trained: list[tuple[Experiment, str, str]] = []
+    for (arm, data), fit in zip(places, fits, strict=True):
+        trained.append((_without_recording(fit.experiments[0]), data, arm))
+    for (first, first_data, twin), (second, data, arm) in combinations(trained, 2):
+        if first_data == data and first == second:
+            raise UserError(
+                f"{twin} and {arm} train the same networks, bit for bit: these arms differ at most in speed "
+                f"and in what is recorded, so there is nothing to compare"
+            )
+
+
+def _without_recording(e: Experiment) -> Experiment:
+    """The experiment without what changes no result."""
+    regularizer = replace(e.regularizer, small=None)
+    return replace(e, regularizer=regularizer, threads="auto", histograms=0, record=(), metrics=())
 
 
 def _refuse_measure(fits: Sequence[Fit], measure: str) -> None:
