@@ -431,3 +431,16 @@ def test_data_that_changed_are_refused(tmp_path, monkeypatch):
     assert "the data changed between them" in refused("x", "y")
     Path("t.csv").unlink()
     assert "t.csv" in refused("x", "seeds=+1")
+
+
+@pytest.mark.parametrize(
+    ("split", "units"),
+    {"split=kfold split.k=3": ("split", "seed"), "split.repeats=2": ("split", "split")}.items(),
+)
+def test_more_seeds_than_one_with_folds_are_other_pairs(split, units, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said("compare", *SMALL, *split.split(), "seeds=1", "optimizer=sgd,adam", "hydra.run.dir=x")
+    assert comparison("x", "iris", "test_error").unit == units[0]
+    assert ("compared fold by fold" in said("compare", "x", "seeds=+1")) == (units[0] != units[1])
+    assert comparison("x", "iris", "test_error").unit == units[1]
+    assert "fold by fold" not in said("compare", "x", "seeds=+1")

@@ -13,7 +13,7 @@ from nnlab.commands.compare_command import train_and_compare
 from nnlab.commands.compare_conclusion import conclude, show_by
 from nnlab.commands.compare_folder_words import FoldersRequest
 from nnlab.commands.folders import remove_unstarted
-from nnlab.commands.messages import advice_on_stderr
+from nnlab.commands.messages import advice_on_stderr, print_advice
 from nnlab.commands.process import freeze_imports
 from nnlab.commands.recorded_command import with_words
 from nnlab.commands.run_folders import PreparedRun
@@ -22,6 +22,7 @@ from nnlab.errors import UserError
 from nnlab.records.comparison_file import (
     ITSELF,
     ComparisonFile,
+    Comparisons,
     is_comparison,
     read_comparison,
     write_comparison,
@@ -73,6 +74,7 @@ def add_seeds(folder: Path, request: FoldersRequest) -> int:
         return conclude(folder) if file == asked else show_by(folder, request.measure, request.target)
     with advice_on_stderr("compare"):
         runs, more = _prepare(folder, stored, seeds)
+    print_advice("compare", _note_on_pairs(stored, comparisons))
     freeze_imports()
     part = folder / seeds.folder_name
     _begin(part, runs)
@@ -112,6 +114,22 @@ def _seeds_to_train(stored: StoredComparison, request: FoldersRequest) -> MoreSe
             f"seeds={request.seeds}: there are {most} already; seeds=+{request.seeds} trains as many more"
         )
     return MoreSeeds(first, count)
+
+
+def _note_on_pairs(stored: StoredComparison, comparisons: Comparisons) -> list[str]:
+    """That pairs become others, where the folds of one seed were compared."""
+    by_folds = [
+        data
+        for data, of_data in comparisons.items()
+        if next(iter(of_data.values())).unit == "split" and not stored.has_repeats(data)
+    ]
+    if not by_folds:
+        return []
+    where = f" on {' and '.join(by_folds)}" if len(stored.data) > 1 else ""
+    return [
+        f"arms were compared fold by fold{where}, of one seed; with more they are compared seed by seed, by "
+        f"the means over the folds: n, intervals and p are of other pairs"
+    ]
 
 
 def _prepare(

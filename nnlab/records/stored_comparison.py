@@ -87,6 +87,11 @@ class StoredComparison:
     def _measured(self, data: str) -> list[str]:
         return measured({arm: rows_by_key(each[data]) for arm, each in self.runs.items()})
 
+    def has_repeats(self, data: str) -> bool:
+        """Whether the splits of these data are drawn several times, so that they are the pairs."""
+        runs = (run for each in self.runs.values() for run in each[data])
+        return any(row.get("repeat", 0) for run in runs for row in run.rows)
+
     def pairs(self, data: str) -> tuple[int, tuple[str, str]]:
         """The fewest rows that two arms have in common, and which arms these are."""
         rows = {arm: {*rows_by_key(each[data])} for arm, each in self.runs.items()}
