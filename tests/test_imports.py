@@ -219,6 +219,12 @@ def test_start_up_does_not_wait(module):
     assert not {name.split(".")[0] for name in waits_for(module)} & (without | LATE)
 
 
+def test_who_only_reads_folders_draws_without_torch():
+    """`nnlab compare FOLDER` draws compare.png and writes TensorBoard's events: these libraries it needs."""
+    drawing = {name.split(".")[0] for name in waits_for("nnlab.commands.compare_pictures")}
+    assert drawing & LATE == {"matplotlib", "tensorboard"} and "torch" not in drawing
+
+
 def test_what_takes_long_is_imported_late():
     known = {f"{package}.{name}" for package, names in IMPORTED_LATE.items() for name in names}
     waiting = {module for module in SOURCES if {name.split(".")[0] for name in waits_for(module)} & LATE}

@@ -10,14 +10,14 @@ import functools
 import math
 import sys
 
-from nnlab.experiment import GROUPS, Experiment
-
 NUMBER_TYPE, BOOL_TYPE, STRING_TYPE = "number", "bool", "string"
 PADDED_DIGITS = 8  # integers in a text column are padded, so that they sort as numbers
 
 
 def hparam_name(key: str) -> str:
     """The name of the column for a key: `optimizer.name` for the group `optimizer`, else the key."""
+    from nnlab.experiment import GROUPS  # imports torch
+
     return f"{key}.name" if key in GROUPS else key
 
 
@@ -55,6 +55,8 @@ def column_type(key: str, value=None) -> str:
 @functools.cache
 def _declared_type(key: str) -> str:
     """The type by the annotations of all classes that have the setting; "" if none has."""
+    from nnlab.experiment import GROUPS, Experiment  # imports torch, and other events do without
+
     group, _, name = key.partition(".")
     if key in GROUPS or name == "name":
         return STRING_TYPE
