@@ -20,7 +20,7 @@ import nnlab
 from nnlab.cli import main
 from nnlab.records.multirun_file import stored_run_names
 from nnlab.records.stored_run import StoredRun
-from nnlab.reproduction.published import table_names
+from nnlab.reproduction.published import VERSIONS, read_table, table_names
 from nnlab.reproduction.reproduction import read_reproduction, to_json
 
 EXACT = {"published": {"narrow": {"tanh": 99.0}, "wide": {"tanh": 3.0, "relu": None}}}
@@ -49,6 +49,37 @@ def test_the_cells_are_those_of_nnlab_train(flowers):
         assert cell["command"] == run.command
         assert cell["ours"]["mean"] == pytest.approx(100 * np.mean(errors))
         assert {*run.command.split()} >= {"data=iris", "epochs=9", "optimizer=sgd", "seeds=3"}
+
+
+def test_a_table_is_shown_with_the_words_of_all_its_cells(capsys):
+    for name in table_names():
+        assert main(["reproduce", name]) == 0
+        text = capsys.readouterr().out
+        published = read_table(name)
+        for version in VERSIONS:
+            for cell in published.cells:
+                assert {*published.words(cell, version)} <= {*text.split()}, (name, cell)
+        assert max(map(len, text.splitlines())) <= 80
+        assert main(["reproduce", name, "quick", "--help"]) == 0
+        assert capsys.readouterr().out == text
+    assert main(["reproduce", name, "optimizer", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("optimizer=CHOICE")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    {
+        "fast=1": "allowed: batch_size",
+        "epoch=3": "'epochs'",
+        "cell=cnn": "'cells'",
+        "lr=1": "'optimizer.lr'",
+    }.items(),
+)
+@pytest.mark.parametrize("version", [[], ["quick"]])
+def test_an_unknown_key_is_refused_with_a_version_and_without(word, meant, version, capsys):
+    assert main(["reproduce", "mnist1d", *version, word]) == 2
+    sentence = capsys.readouterr().err
+    assert meant in sentence and "unknown key" in sentence and sentence.count("\n") == 1
 
 
 def test_votes_are_those_of_nnlab_evaluate(tmp_path, monkeypatch):

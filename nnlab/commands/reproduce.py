@@ -3,12 +3,13 @@
 from nnlab.commands import hydra_entry
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import one_sentence_errors
-from nnlab.commands.reproduce_words import FLAGS
+from nnlab.commands.reproduce_words import FLAGS, help_words
 
 
 def main(argv: list[str]) -> int:
     # --quick and --full, as other programs write them.
-    return hydra_entry.run_guarded("reproduce", [FLAGS.get(a, a) for a in argv], act_on_line, _without_own)
+    words = [FLAGS.get(word, word) for word in help_words(argv)]
+    return hydra_entry.run_guarded("reproduce", words, act_on_line, _without_own)
 
 
 def act_on_line(line: CommandLine) -> int:

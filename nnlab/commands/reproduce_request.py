@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.command_settings import ReproduceSettings
 from nnlab.commands.grammar import to_python
 from nnlab.errors import UserError
 from nnlab.records.text import shell_line
+from nnlab.suggestions import near
 
 OWN_KEYS = tuple(field.name for field in fields(ReproduceSettings))
 
@@ -47,7 +50,17 @@ def read_request(line: CommandLine) -> ReproduceRequest:
     given = tuple(word for word in line.overrides if key_of(word) not in OWN_KEYS)
     places = tuple(word for word in given if key_of(word).startswith("hydra."))
     given = tuple(word for word in given if word not in places)
+    _refuse_unknown(given)
     return ReproduceRequest(ReproduceSettings(**own), given, places, line)
+
+
+def _refuse_unknown(given: Iterable[str]) -> None:
+    """Raise `UserError` for a key that is nearly one of the command's own; others are those of nnlab train,
+    which refuses what it does not know."""
+    for word in given:
+        key = key_of(word)
+        if "." not in key and key not in keys_of("train") and (meant := near(key, OWN_KEYS)):
+            raise UserError(f"unknown key '{key}'; did you mean '{meant[0]}'?")
 
 
 def _value(word: str):

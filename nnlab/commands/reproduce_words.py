@@ -7,10 +7,28 @@ from collections.abc import Iterable
 
 from nnlab.commands.quoting import quote_text
 from nnlab.errors import UserError, nearest, shortened
-from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS
+from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, table_names
 
 FLAGS = {f"--{version}": f"version={version}" for version in VERSIONS}
 TEXT_KEYS = ("table", "version", "cells", "resume")  # whose values are quoted for Hydra's grammar
+
+
+HELP_FLAGS = ("--help", "-h")
+
+
+def help_words(argv: list[str]) -> list[str]:
+    """The words, of which `TABLE --help` shows the table; help for anything else is the same for all tables.
+
+    >>> help_words(["mnist1d", "quick", "--help"]), help_words(["mnist1d", "optimizer", "--help"])
+    (['mnist1d'], ['optimizer', '--help'])
+    """
+    if not {*argv} & {*HELP_FLAGS}:
+        return argv
+    others = [word for word in argv if word not in (*HELP_FLAGS, *VERSIONS, *FLAGS)]
+    tables = [word for word in others if word in table_names() or word.endswith((".yaml", ".yml"))]
+    if tables and len(tables) == len(others):
+        return tables
+    return [word for word in argv if word not in tables] if tables else argv
 
 
 def with_keys(words: Iterable[str]) -> list[str]:

@@ -81,6 +81,14 @@ def labelled_lines(label: str, text) -> list[str]:
     return wrap_line(f"  {label + ' ':<{LABEL_WIDTH}}{text}")
 
 
+def lines_below_label(label: str, text: str) -> list[str]:
+    """The same, with the text below a label that is too long for its column."""
+    if len(label) < LABEL_WIDTH:
+        return labelled_lines(label, text)
+    column = " " * (2 + LABEL_WIDTH)
+    return [*wrap_line(f"  {label}"), *_fill(text, column, column)]
+
+
 def command_lines(label: str, line: str) -> list[str]:
     """A label and a command to copy, continued by backslashes if it is too long for a line."""
     words = [*map(shell_word, shlex.split(line))]
