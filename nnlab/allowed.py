@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 
 from nnlab import plugins
-from nnlab.errors import UserError
+from nnlab.errors import UserError, list_names
 from nnlab.frozen_dict import FrozenDict, frozen
 from nnlab.suggestions import hint
 
@@ -21,6 +21,7 @@ LARGEST_EXACT_INTEGER = 2**53  # up to here a float64 represents every integer
 # The upper end of whole numbers that cost nothing: users who want "for ever" write a large number.
 LARGEST_COUNT = 10**9
 MAX_LIST_ITEMS = 1000  # items of a list
+MOST_CHOICES, FIRST_CHOICES = 24, 12  # that a message lists; of more, the first
 MAX_SHOWN_CHARACTERS = 80  # characters of a wrong value in a message
 TYPE_NAMES = {
     float: "a number",
@@ -248,7 +249,9 @@ def _describe(type_, allowed: Allowed) -> str:
     if typing.get_origin(type_) is dict:
         return f"{{NAME: {expected(typing.get_args(type_)[1], allowed)}}}"
     if allowed.choices and type_ is str:
-        return "one of " + ", ".join(allowed.names)
+        names = allowed.names
+        listed = len(names) if len(names) <= MOST_CHOICES else FIRST_CHOICES
+        return f"one of {list_names(names, listed)}"
     if type_ in (int, float):
         return f"{TYPE_NAMES[type_]} {allowed}".strip()
     return TYPE_NAMES[type_]

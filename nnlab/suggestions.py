@@ -17,6 +17,9 @@ MIN_WORD_LENGTH = 3  # shorter words are near to too many
 LETTERS_PER_ERROR = 5  # one typing error, and one more for so many letters
 
 
+SHORTEST_ENDING = 3  # letters of a word that may be the end of a name
+
+
 def hint(word: str, names: Collection[str], of: str = "") -> str:
     """`"; did you mean 'adam'?"` or another half sentence; empty if none of the names seems to be meant.
 
@@ -29,7 +32,8 @@ def hint(word: str, names: Collection[str], of: str = "") -> str:
         )
     if not same and plain(word) in _foreign_words(of):
         return as_hint(_foreign_words(of)[plain(word)])
-    for name in same[:1] or near(word, names):
+    ending = [name for name in names if len(word) >= SHORTEST_ENDING and name.endswith(f"_{word}")]
+    for name in same[:1] or near(word, names) or ending[:1]:  # accuracy is test_accuracy
         return f"; did you mean '{name}'?"
     return ""
 

@@ -55,6 +55,17 @@ def requests_of(*words) -> dict:
     }
 
 
+@pytest.mark.parametrize("words, said", [
+    ("tune=6", "tpe chooses by results only after its first 16 trials (sampler.startup)"),
+    ("tune=6 sampler=cmaes", "cmaes chooses by results only after its first 16 trials (sampler.population)"),
+    ("tune=17", ""), ("tune=6 sampler=random", ""), ("tune=6 sampler.startup=3", ""),
+])  # fmt: skip
+def test_too_few_trials_to_learn_from_are_advised_against(words, said, capfd):
+    assert main(["compare", *SMALL, "optimizer=sgd,adam", *words.split(), "plan=true"]) == 0
+    err = " ".join(capfd.readouterr().err.split())
+    assert said in err and ("chooses by results" in err) == bool(said)
+
+
 def test_every_arm_has_a_sweep_on_every_data_set_and_is_compared_with_what_won(tuned):
     folder, text = tuned
     file = compared(folder)

@@ -12,7 +12,8 @@ from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment
 from nnlab.metrics import METRICS
-from nnlab.records.measures import ALWAYS, is_loss, refuse_unmeasured, usual_measure
+from nnlab.records.course_scores import curve_of
+from nnlab.records.measures import ALWAYS, is_loss, refuse_target, refuse_unmeasured, usual_measure
 from nnlab.records.run_summaries import kind_of_loss
 from nnlab.records.titles import describe_run
 from nnlab.training.fingerprints import fingerprints
@@ -30,7 +31,9 @@ class Arrangement:
     places: list[tuple[str, str]]  # of each run its arm and its data set
 
 
-def arrange(varied: Sequence[Words], fits: Sequence[Fit], measure: str) -> Arrangement:
+def arrange(
+    varied: Sequence[Words], fits: Sequence[Fit], measure: str, target: float | None = None
+) -> Arrangement:
     """The arms that the runs are, by the words in which they vary. Raises `UserError`."""
     examples = [fingerprints(fit.experiments[0], fit.cache)["examples"] for fit in fits]
     of_data = _keys_of_data(varied, examples)
@@ -53,7 +56,7 @@ def arrange(varied: Sequence[Words], fits: Sequence[Fit], measure: str) -> Arran
                 f"{places[here[0]][0]} and {places[other][0]} train on other examples, so their rows are no "
                 f"pairs; arms have the same data, targets and split"
             )
-        _refuse_measure([fits[i] for i in here], measure)
+        _refuse_measure([fits[i] for i in here], measure, target)
     words = {name: arm for (name, _), arm in zip(places, arms, strict=True)}
     return Arrangement(words, tuple(dict.fromkeys(titles.values())), places)
 
@@ -115,7 +118,7 @@ def _without_recording(e: Experiment) -> Experiment:
     return replace(e, regularizer=regularizer, threads="auto", histograms=0, record=(), metrics=())
 
 
-def _refuse_measure(fits: Sequence[Fit], measure: str) -> None:
+def _refuse_measure(fits: Sequence[Fit], measure: str, target: float | None) -> None:
     """Raise `UserError` where there is nothing to compare these arms by."""
     for fit in fits:
         if len(fit.rows) < 2:
@@ -129,6 +132,7 @@ def _refuse_measure(fits: Sequence[Fit], measure: str) -> None:
         if asked == "auto":
             asked = usual_measure(spec.task, "test_loss" in available, "val_error" in available)
         refuse_unmeasured(asked, available, e.data.name)
+        refuse_target(target, curve_of(asked, [n for n in available if not n.startswith("test_")]), spec.task)
     kinds = {_kind_of_loss(fit) for fit in fits}
     if is_loss(measure) and len(kinds) > 1:
         raise UserError(

@@ -42,7 +42,7 @@ def run(plan: ComparePlan, begun: Path | None = None) -> int:
 
     with advice_on_stderr("compare"):
         fits = prepare_all(plan.runs, partial(prepare, cache=DataCache()))
-        arms = arrange(plan.varied, fits, settings.trained_measure)
+        arms = arrange(plan.varied, fits, settings.trained_measure, settings.target)
         tuning = tuned_arms.prepare_tuning(plan, arms, begun) if plan.tuning else None
     print_advice("compare", [*plan.notes, *(tuning.notes() if tuning else [])])
     if settings.plan:
@@ -62,7 +62,7 @@ def _train(
     arrangement = []
 
     def check(fits: list[Fit]) -> None:
-        arrangement.append(arrange(plan.varied, fits, settings.trained_measure))
+        arrangement.append(arrange(plan.varied, fits, settings.trained_measure, settings.target))
         print_advice("compare", plan.notes)
 
     prepared = begin_runs(plan.runs, make_folder, check, "compare")

@@ -154,9 +154,22 @@ def _refuse_arms(words: list[str], varied: list[tuple[str, ...]]) -> None:
     if len(varied) == 1:
         raise UserError(_how_to_write_two(words))
     if len({*varied}) < len(varied):
-        twice = next(each for each in varied if varied.count(each) > 1)
-        repeated = " ".join(twice) or next((word for word in words if "," in word), "")
-        raise UserError(f"{repeated}: two arms are the same: give each value once")
+        raise UserError(_what_is_there_twice(words, varied))
+
+
+def _what_is_there_twice(words: list[str], varied: list[tuple[str, ...]]) -> str:
+    """Two arms are the same, or two data sets."""
+    lists = [word for word in words if _has_repeated_value(word)]
+    of_arms = [word for word in lists if key_of(word) not in DATA_KEYS]
+    if lists and not of_arms:
+        return f"{lists[0]}: a data set is there twice: give each once"
+    twice = next(each for each in varied if varied.count(each) > 1)
+    return f"{next(iter(of_arms), ' '.join(twice))}: two arms are the same: give each value once"
+
+
+def _has_repeated_value(word: str) -> bool:
+    values = word.partition("=")[2].removeprefix("choice(").removesuffix(")").split(",")
+    return len({value.strip() for value in values}) < len(values)
 
 
 def _how_to_write_two(words: list[str]) -> str:

@@ -32,7 +32,7 @@ from nnlab.records.sweep_folder import LOCK_FILE, SWEEP_FILE, SweepFolder
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_label, shell_line
 from nnlab.records.tuning_file import TUNING_FOLDER, TuningFile, is_being_tuned, write_tuning
-from nnlab.records.tuning_text import TunedArm, space_lines
+from nnlab.records.tuning_text import FIRST_TRIALS, TunedArm, space_lines
 from nnlab.search.sweep import AllTrialsFailed
 from nnlab.search.trial import FAILED, Trial, rank_trials
 from nnlab.training.data_cache import DataCache
@@ -49,7 +49,8 @@ class PreparedTuning:
     folders: list[str]  # below TUNING_FOLDER
 
     def notes(self) -> list[str]:
-        """Advice on what the tuning has seen of the examples that arms are compared on."""
+        """Advice on what the tuning has seen of the examples that arms are compared on, and on trials that
+        are too few to learn from."""
         sweep, measure = self.jobs[0].sweep, self.tuning.measure
         e, notes = sweep.first_candidate.experiment, []
         if measure == "auto" and not all(len(fold.test) for fold in sweep.cache.folds(e)):
@@ -58,6 +59,14 @@ class PreparedTuning:
             notes.append(
                 f"{measure} is of the validation examples, by which the settings of each arm were chosen, "
                 f"so it is a little too good; measure=test_error is of examples that chose nothing"
+            )
+        sampler, trials = sweep.search.sampler, self.tuning.trials
+        key = next((key for key in FIRST_TRIALS if sampler.learns and hasattr(sampler, key)), None)
+        if key and trials <= (first := getattr(sampler, key)):
+            notes.append(
+                f"tune={trials}: {sampler.name} chooses by results only after its first {first} trials "
+                f"(sampler.{key}), so that none of these are chosen by it; write tune={2 * first}, or "
+                f"sampler=random"
             )
         if (repeats := getattr(e.split, "repeats", 1)) > 1:
             notes.append(

@@ -6,13 +6,15 @@ is the loss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.metrics import larger_is_better
 from nnlab.records.arm_scores import COURSES, STEPS, RowKey, Rows
+from nnlab.records.measures import refuse_target
+from nnlab.records.run_summaries import task_name
 from nnlab.records.stored_run import StoredRun
 from nnlab.statistics import courses
 from nnlab.untrusted import is_count
@@ -24,10 +26,12 @@ def with_courses(
     arms: Mapping[str, Rows], runs: Mapping[str, Sequence[StoredRun]], measure: str, target: float | None
 ) -> tuple[dict[str, Rows], list[str]]:
     """The rows with what their curves give, and the names of this: `final:val_error`, ..., and `steps` if
-    there is a target. The rows as they are, where arms have no curve in common."""
+    there is a target. The rows as they are, where arms have no curve in common. Raises `UserError` for a
+    target that is no value of the curve."""
     metric = _common_curve(runs, measure)
     if metric is None:
         return dict(arms), []
+    refuse_target(target, metric, task_name(next(iter(runs.values()))[0].summary))
     names = [STEPS] * (target is not None) + [f"{kind}:{metric}" for kind in KINDS]
     try:
         longest = max(run.curves(metric).shape[1] for each in runs.values() for run in each)
@@ -43,9 +47,13 @@ def with_courses(
 
 def _common_curve(runs: Mapping[str, Sequence[StoredRun]], measure: str) -> str | None:
     """The recorded curve that says most of the measure, and that all runs have."""
-    name = measure.partition("_")[2]
     recorded = [{*run.metrics} for each in runs.values() for run in each]
-    common = set.intersection(*recorded) if recorded else set()
+    return curve_of(measure, set.intersection(*recorded) if recorded else ())
+
+
+def curve_of(measure: str, recorded: Collection[str]) -> str | None:
+    """Of these curves the one that says most of the measure."""
+    name = measure.partition("_")[2]
     same = "error" if name == "rmse" else name  # the error of numbers is their RMSE
     wanted = [
         measure,
@@ -56,7 +64,7 @@ def _common_curve(runs: Mapping[str, Sequence[StoredRun]], measure: str) -> str 
         f"train_{same}",
         "train_loss",
     ]
-    return next((each for each in wanted if each in common), None)
+    return next((each for each in wanted if each in recorded), None)
 
 
 def _of_arm(

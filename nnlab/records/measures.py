@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from nnlab.errors import UserError
 from nnlab.metrics import METRICS, larger_is_better
+from nnlab.records.text import metric_label
 
 MOST_ARMS = 100
+LOWEST, HIGHEST = {"mcc": -1.0, "r2": -math.inf}, {"brier_score": 2.0, "calibration_error": 1.0}  # values
 ALWAYS = ("loss", "error")  # what beside the table of metrics is measured on a set of examples
 # Those that say most come first: of many arms only some are compared by.
 MEASURES = (
@@ -44,6 +48,26 @@ def is_larger_better(measure: str) -> bool:
 def is_loss(measure: str) -> bool:
     """Whether it is a loss as it was trained, of which there are several kinds; or what its curve gives."""
     return measure.rpartition(":")[2] in ("test_loss", "val_loss", "train_loss")
+
+
+def refuse_target(target: float | None, curve: str, task: str) -> None:
+    """Raise `UserError` for a target that is no value of this curve, to which steps are counted."""
+    low, high = _value_range(curve.partition("_")[2], task)
+    if target is None or low <= target <= high:
+        return
+    least, most = (f"{end:g}" if math.isfinite(end) else "" for end in (low, high))
+    ends = [f"at least {least}"] * bool(least) + [f"at most {most}"] * bool(most)
+    share = f"; {target:g}% is target={target / 100:g}" if (low, high) == (0, 1) and 1 < target <= 100 else ""
+    raise UserError(f"target = {target:g}: the {metric_label(curve, task)} is {' and '.join(ends)}{share}")
+
+
+def _value_range(quantity: str, task: str) -> tuple[float, float]:
+    """The least and the largest value of an error, a loss or a metric."""
+    if quantity in LOWEST | HIGHEST:
+        return LOWEST.get(quantity, 0.0), HIGHEST.get(quantity, 1.0)
+    metric = METRICS.get(quantity)
+    is_share = metric.larger_is_better if metric else quantity == "error" and task == "classification"
+    return 0.0, 1.0 if is_share else math.inf
 
 
 def refuse_unmeasured(measure: str, measured: list[str], data: str) -> None:

@@ -11,6 +11,7 @@ from nnlab.records.text import metric_formatter
 from nnlab.records.text_columns import short_names, wrap_line
 from nnlab.untrusted import is_count
 
+FIRST_TRIALS = ("startup", "population")  # keys of samplers: how many trials come before they learn
 TUNED_ONCE = (
     "each arm is tuned once, at one seed: intervals and p are of the settings that won, and leave out how "
     "lucky its tuning was"
@@ -72,8 +73,11 @@ def tuned_note(entry: object) -> list[str]:
         return []
     sampler = entry["sampler"].get("name") if isinstance(entry.get("sampler"), dict) else None
     by = f" of {visible(sampler)}" if isinstance(sampler, str) else ""
+    first = next((entry["sampler"][key] for key in FIRST_TRIALS if by and key in entry["sampler"]), 0)
+    learns = not is_count(first) or entry["trials"] > first
+    few = "" if learns else ", none of them chosen by the results of others,"
     tuned = (
-        f"each arm tuned by {entry['trials']:,} trials{by} at seed {entry['seed']}, which is not compared; "
-        f"their winners are in compare.json"
+        f"each arm tuned by {entry['trials']:,} trials{by}{few} at seed {entry['seed']}, which is not "
+        f"compared; their winners are in compare.json"
     )
     return [*wrap_line(f"  {tuned}"), *wrap_line(f"  {TUNED_ONCE}")]
