@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nnlab.catalogue import COMBINABLE, RUN_COMMANDS, Catalogue, Key, hydra_folder_keys
-from nnlab.reproduction.published import VERSIONS, table_names
+from nnlab.reproduction.published import VERSIONS
+from nnlab.reproduction.table_file import table_names
 from nnlab.tab_files import column_names, data_files, folders, paths, run_or_data_paths, takes_path
 from nnlab.tables.user_types import USER_TYPES
 

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 from nnlab.records.files import write_json
-from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, PublishedTable, read_table, table_names
+from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, PublishedTable
 from nnlab.reproduction.reproduction import Plan, Reproduction, read_reproduction, to_json
+from nnlab.reproduction.table_file import read_table, table_names
 from nnlab.reproduction.text import markdown_results
 
 ROOT = Path(__file__).resolve().parents[1]

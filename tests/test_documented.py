@@ -23,7 +23,7 @@ from nnlab.commands.parsing import parse_command_line
 from nnlab.commands.reproduce_command import compose, plan_of
 from nnlab.commands.reproduce_request import read_request
 from nnlab.experiment import Experiment
-from nnlab.reproduction.published import table_names
+from nnlab.reproduction.table_file import table_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACEHOLDER = re.compile(r"[A-Z]{4,}|\.\.\.|<|SHELL|\|")  # FOLDER, GROUP=CHOICE, ...

@@ -13,8 +13,9 @@ from nnlab.commands.command_line import CommandLine
 from nnlab.commands.word_lists import composed_runs_of
 from nnlab.experiment import Experiment
 from nnlab.reproduction.measured import VOTE_MEASURE, best_of, measure_of
-from nnlab.reproduction.published import VERSIONS, merged, read_table, table_from, table_names
+from nnlab.reproduction.published import VERSIONS, merged
 from nnlab.reproduction.reproduction import Plan
+from nnlab.reproduction.table_file import read_table, table_from, table_names
 
 TREE = {
     "title": "Two models of flowers",

@@ -20,8 +20,9 @@ import nnlab
 from nnlab.cli import main
 from nnlab.records.multirun_file import stored_run_names
 from nnlab.records.stored_run import StoredRun
-from nnlab.reproduction.published import VERSIONS, read_table, table_names
+from nnlab.reproduction.published import VERSIONS
 from nnlab.reproduction.reproduction import read_reproduction, to_json
+from nnlab.reproduction.table_file import read_table, table_names
 
 EXACT = {"published": {"narrow": {"tanh": 99.0}, "wide": {"tanh": 3.0, "relu": None}}}
 

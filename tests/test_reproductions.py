@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nnlab.reproduction.published import read_table, table_names
 from nnlab.reproduction.reproduction import read_reproduction, to_json
+from nnlab.reproduction.table_file import read_table, table_names
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = importlib.util.spec_from_file_location(

@@ -30,13 +30,14 @@ from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.records.text_columns import labelled_lines
 from nnlab.reproduction.measured import with_measured
-from nnlab.reproduction.published import REPRODUCTION_FILE, key_of, read_table
+from nnlab.reproduction.published import REPRODUCTION_FILE, key_of
 from nnlab.reproduction.reproduction import (
     Plan,
     Reproduction,
     read_reproduction,
     write_reproduction,
 )
+from nnlab.reproduction.table_file import read_table
 from nnlab.reproduction.text import closing_lines, markdown, screen_lines
 from nnlab.runtime.machine import in_bytes, processor_name
 from nnlab.training.data_cache import DataCache

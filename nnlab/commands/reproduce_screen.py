@@ -9,7 +9,8 @@ from nnlab.errors import UserError
 from nnlab.records.terminal import Terminal
 from nnlab.records.text import shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines, lines_below_label, table, wrap_line
-from nnlab.reproduction.published import VERSIONS, PublishedTable, read_table, table_names
+from nnlab.reproduction.published import VERSIONS, PublishedTable
+from nnlab.reproduction.table_file import read_table, table_names
 from nnlab.reproduction.text import measure_words, published_text, sd_text
 
 

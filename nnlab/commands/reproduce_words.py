@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from nnlab.commands.quoting import quote_text
 from nnlab.errors import UserError, nearest, shortened
-from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, table_names
+from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS
+from nnlab.reproduction.table_file import table_names
 
 FLAGS = {f"--{version}": f"version={version}" for version in VERSIONS}
 TEXT_KEYS = ("table", "version", "cells", "resume")  # whose values are quoted for Hydra's grammar

@@ -14,14 +14,8 @@ import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.records.files import write_json
-from nnlab.reproduction.published import (
-    REPRODUCTION_FILE,
-    VERSIONS,
-    PublishedTable,
-    key_of,
-    merged,
-    table_from,
-)
+from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, PublishedTable, key_of, merged
+from nnlab.reproduction.table_file import table_from
 from nnlab.reproduction.verdicts import (
     CellVerdict,
     ClaimVerdict,
