@@ -11,9 +11,11 @@ from test_comparison_words import DESIGNS, ERROR, NAMES, OPTIMIZERS
 
 from nnlab.records.compared_quantity import ComparedQuantity
 from nnlab.records.comparison_words import SHOWN
+from nnlab.report.columns import GAP_CHARACTERS, PAGE_CHARACTERS
 from nnlab.report.compare_figures import MOST_ARMS, forest_figure, matrix_figure
 from nnlab.report.compare_methods import methods_section
-from nnlab.report.compare_pairs import pairs_table
+from nnlab.report.compare_page import as_sentence
+from nnlab.report.compare_pairs import pairs_tables
 from nnlab.report.figure_json import figure_tree, script_json
 from nnlab.statistics.comparison import compare_arms
 from nnlab.statistics.scores import Scores
@@ -70,14 +72,27 @@ def test_everything_can_be_shown(design):
         comparison = random_comparison([NAMES["long"].format(n) for n in range(count)], **DESIGNS[design])
         with warnings.catch_warnings(action="error"):
             figures = [matrix_figure(comparison, ERROR, "x"), forest_figure(comparison, ERROR, {}, "x")]
-            table = pairs_table(comparison, ComparedQuantity("val_loss"), list(comparison.pairs))
+            tables = pairs_tables(comparison, ComparedQuantity("val_loss"), list(comparison.pairs))
         text = "".join(script_json(figure_tree(figure)) for figure in figures)
         assert json.loads(script_json(figure_tree(figures[0]))) and "nan" not in text.lower().replace(
             "nanm", ""
         )
-        cells = [cell for row in table.rows for cell in row]
-        assert len(table.rows) == len(comparison.pairs) and not {"nan", "None", "inf"} & {*cells}
-        assert all(len(row) == len(table.headings) for row in table.rows)
+        headings = [heading for table in tables for heading in table.headings[table.labels :]]
+        assert len(headings) == len({*headings}) == 11 - (len(comparison.pairs) == 1)
+        for table in tables:
+            cells = [cell for row in table.rows for cell in row]
+            assert len(table.rows) == len(comparison.pairs) and not {"nan", "None", "inf"} & {*cells}
+            assert all(len(row) == len(table.headings) for row in table.rows)
+            columns = zip(table.headings, *table.rows, strict=True)
+            wide = sum(GAP_CHARACTERS + max(map(len, column)) for column in columns)
+            assert wide <= PAGE_CHARACTERS or len(table.headings) == table.labels + 1
+
+
+def test_a_name_at_the_beginning_of_a_sentence_is_as_it_was_typed():
+    names = ["model.activation=tanh", "relu"]
+    assert as_sentence("model.activation=tanh is better", names) == "model.activation=tanh is better."
+    assert as_sentence("relu is better", names) == "relu is better."
+    assert as_sentence("no difference shown", names) == "No difference shown."
 
 
 def test_of_many_arms_the_first_are_drawn():

@@ -23,13 +23,14 @@ from nnlab.records.comparison_words import (
 from nnlab.records.stored_run import StoredRun
 from nnlab.records.text import shell_word
 from nnlab.records.text_columns import elide_middle
+from nnlab.report.columns import tables_of
 from nnlab.report.compare_figures import forest_figure, matrix_figure
 from nnlab.report.compare_methods import methods_section
 from nnlab.report.compare_over_data import over_data_section
-from nnlab.report.compare_pairs import pairs_table
+from nnlab.report.compare_pairs import pairs_tables
 from nnlab.report.comparison import runs_figure
 from nnlab.report.page import Section
-from nnlab.report.parts import Part, PlotlyFigure, Preformatted, Table, Text
+from nnlab.report.parts import Part, PlotlyFigure, Preformatted, Text
 from nnlab.report.run_facts import or_none, task_of
 from nnlab.report.safe_sections import safe_sections
 from nnlab.report.thinning import MOST_EPOCHS
@@ -140,14 +141,22 @@ def _answer_section(page: DataPage, folder: Path, of_data: str) -> Section:
         means = means_of(comparison, other, page.comparisons[name])
         cells = [[*row, mean] for row, mean in zip(cells, means, strict=True)]
     names = [arm.name for arm in comparison.arms]
-    body: list[Part] = [Table(["arm", *headings], [[n, *row] for n, row in zip(names, cells, strict=True)])]
+    rows = [[shown, *row] for shown, row in zip(_page_names(names), cells, strict=True)]
+    body: list[Part] = []
+    first, *further = tables_of(["arm", *headings], rows)
+    body.append(first)
     said = [*sentences(comparison, quantity), scope_note(comparison)]
     body += [Text(as_sentence(text, names)) for text in said if text]
     if more := seeds_to_suggest(comparison):
         body.append(Preformatted(f"nnlab compare {shell_word(str(folder))} seeds=+{more}", wrapped=True))
     body.append(forest_figure(comparison, quantity, page.values(), f"{quantity.label}{of_data}"))
+    body += further
     remarks = [as_sentence(note, names) for note in notes(comparison, quantity)]
     return Section(f"Which is better{of_data}", body, " ".join(remarks))
+
+
+def _page_names(names: Sequence[str]) -> list[str]:
+    return list(shown_names(names, NAME_CHARACTERS).values())
 
 
 def as_sentence(text: str, names: Sequence[str]) -> str:
@@ -163,7 +172,7 @@ def _pairs_section(page: DataPage, of_data: str) -> Section | None:
     if len(comparison.arms) > 2:
         body.append(matrix_figure(comparison, quantity, f"{quantity.label}{of_data}"))
     pairs = comparison.pairs if len(comparison.pairs) <= MOST_PAIRS else pairs_of_best(comparison)
-    body.append(pairs_table(comparison, quantity, list(pairs)[:MOST_PAIRS]))
+    body += pairs_tables(comparison, quantity, list(pairs)[:MOST_PAIRS])
     note = "Row against column: positive where the row is better; coloured where the difference is shown."
     left_out = len(comparison.pairs) - min(len(pairs), MOST_PAIRS)
     more = f" {left_out:,} more pairs are in {COMPARE_FILE}." if left_out else ""

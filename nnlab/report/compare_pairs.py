@@ -8,24 +8,28 @@ from dataclasses import replace
 from nnlab.records.arms_table import shown_names
 from nnlab.records.compared_quantity import ComparedQuantity, gain_of, is_known
 from nnlab.records.pair_sentences import p_words
+from nnlab.report.columns import tables_of
 from nnlab.report.parts import Table
 from nnlab.statistics.comparison import Comparison, Pair
 
+NAME_CHARACTERS = 30
 
-def pairs_table(comparison: Comparison, quantity: ComparedQuantity, pairs: Sequence[Pair]) -> Table:
-    """A row for each pair; of the two, the first is better in the mean of their differences."""
+
+def pairs_tables(comparison: Comparison, quantity: ComparedQuantity, pairs: Sequence[Pair]) -> list[Table]:
+    """A row for each pair; of the two, the first is better in the mean of their differences. What decides is
+    in the first table, and what other methods say below it."""
     unit = f" ({quantity.unit})" if quantity.unit else ""
     headings = [
         "first", "second", "verdict", f"{comparison.unit}s", f"difference{unit}",
-        f"{comparison.level:.0%} interval", "bootstrap", "p by Student", "p by Holm", "p by signs",
-        "p by Wilcoxon", "P(first better)", "difference / noise", f"more {comparison.unit}s",
+        f"{comparison.level:.0%} interval", "p by Holm", "p by Student", "difference / noise",
+        f"more {comparison.unit}s", "P(first better)", "bootstrap", "p by signs", "p by Wilcoxon",
     ]  # fmt: skip
-    names = shown_names([arm.name for arm in comparison.arms])
+    names = shown_names([arm.name for arm in comparison.arms], NAME_CHARACTERS)
     rows = [_cells(pair, comparison, quantity, names) for pair in pairs]
     if len(comparison.pairs) == 1:  # Holm's p is that of the pair
         at = headings.index("p by Holm")
         headings, *rows = ([*row[:at], *row[at + 1 :]] for row in (headings, *rows))
-    return Table(headings, rows, labels=3)
+    return tables_of(headings, rows, labels=3)
 
 
 def _cells(
@@ -39,11 +43,11 @@ def _cells(
         superiority = 1 - superiority
     return [
         names[gain.first], names[gain.second], pair.verdict, str(pair.n),
-        *quantity.difference_numbers(gain), bootstrap,
-        *map(_p_cell, (pair.p, pair.p_holm, pair.p_sign, pair.p_wilcoxon)),
-        "" if superiority is None else f"{superiority:.0%}",
+        *quantity.difference_numbers(gain), _p_cell(pair.p_holm), _p_cell(pair.p),
         f"{pair.effect:.2f}" if is_known(pair.effect) else "",
         f"{pair.more_seeds:,}" if pair.more_seeds else "",
+        "" if superiority is None else f"{superiority:.0%}",
+        bootstrap, _p_cell(pair.p_sign), _p_cell(pair.p_wilcoxon),
     ]  # fmt: skip
 
 
