@@ -216,6 +216,8 @@ def test_how_many_seeds_can_decide_by_ranks(units, arms, least, needed):
 def test_arms_of_which_none_reached_the_target():
     comparison, steps = ranked(4, 2), ComparedQuantity("steps")
     never = compare_arms(Scores({name: np.full((4, 1, 1), np.inf) for name in "abc"}, by_ranks=True))
+    alone = compare_arms(Scores({name: np.full((4, 1, 1), np.inf) for name in "ab"}, by_ranks=True))
+    assert sentences(alone, steps) == ["no difference: neither a nor b reached the target in any of 4 seeds"]
     assert "no difference: neither a nor b reached the target in any of 4 seeds" in sentences(never, steps)
     many = compare_arms(Scores({name: np.full((4, 1, 1), np.inf) for name in "abcdefgh"}, by_ranks=True))
     assert "no difference: neither a nor 7 other arms reached the target" in sentences(many, steps)

@@ -73,8 +73,11 @@ class PairSentences:
         return f", {_times(pair.effect)} times the noise between {self.unit}s"
 
     def further_tests(self, pair: Pair) -> str:
-        """What other methods say of the pair, in a sentence; empty where none can be used."""
+        """What other methods say of the pair, in a sentence; empty where none can be used,
+        or has anything to decide."""
         parts = []
+        if pair.verdict == "identical":
+            return ""
         if is_known(pair.bootstrap_low) and is_known(pair.bootstrap_high):
             resampled = gain_of(replace(pair, low=pair.bootstrap_low, high=pair.bootstrap_high),
                                 self.comparison.larger_is_better)  # fmt: skip

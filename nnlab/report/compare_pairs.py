@@ -12,7 +12,7 @@ from nnlab.report.columns import tables_of
 from nnlab.report.parts import Table
 from nnlab.statistics.comparison import Comparison, Pair
 
-NAME_CHARACTERS = 30
+NAME_CHARACTERS, VERDICTS = 30, {"identical": "the same"}
 
 
 def pairs_tables(comparison: Comparison, quantity: ComparedQuantity, pairs: Sequence[Pair]) -> list[Table]:
@@ -42,7 +42,7 @@ def _cells(
     if superiority is not None and gain.first != pair.a:
         superiority = 1 - superiority
     return [
-        names[gain.first], names[gain.second], pair.verdict, str(pair.n),
+        names[gain.first], names[gain.second], VERDICTS.get(pair.verdict, pair.verdict), str(pair.n),
         *quantity.difference_numbers(gain), _p_cell(pair.p_holm), _p_cell(pair.p),
         f"{pair.effect:.2f}" if is_known(pair.effect) else "",
         f"{pair.more_seeds:,}" if pair.more_seeds else "",
