@@ -99,8 +99,8 @@ def _without_overridden(line: CommandLine) -> tuple[CommandLine, list[str]]:
 
 def _words_of_arms(line: CommandLine) -> list[str]:
     """The words that are not the comparison's own."""
-    own = {*keys_of("compare"), "hydra.run.dir"}
-    return [word for word in line.overrides if not {key_of(word), key_of(word).partition(".")[0]} & own]
+    keys = {*keys_of("compare"), "hydra.run.dir"}
+    return [word for word in line.overrides if not {key_of(word), key_of(word).partition(".")[0]} & keys]
 
 
 def _whole(line: CommandLine) -> ComposedRun:

@@ -168,13 +168,13 @@ def show_plan(plan: Plan, runs: list[ComposedRun]) -> int:
         screen.line(line)
     for words, some in zip(plan.runs, seconds, strict=True):
         cells = [cell for cell in plan.cells if words in plan.runs_of(cell)]
-        own = " ".join(word for word in words if word not in shared)
-        for line in labelled_lines(", ".join(cells), f"about {duration_text(some)}: {own}"):
+        differing = " ".join(word for word in words if word not in shared)
+        for line in labelled_lines(", ".join(cells), f"about {duration_text(some)}: {differing}"):
             screen.line(line)
     return 0
 
 
 def processor_seconds() -> float:
     """Of this process and of those that it waited for."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

@@ -46,12 +46,12 @@ def read_request(line: CommandLine) -> ReproduceRequest:
     if line.multirun or line.config_name is not None:
         flag = "-m" if line.multirun else "-cn"
         raise UserError(f"{flag}: nnlab reproduce trains the cells of a table; cells= picks some")
-    own = {key: _value(word) for key, word in by_key(line.overrides).items() if key in OWN_KEYS}
+    settings = {key: _value(word) for key, word in by_key(line.overrides).items() if key in OWN_KEYS}
     given = tuple(word for word in line.overrides if key_of(word) not in OWN_KEYS)
     places = tuple(word for word in given if key_of(word).startswith("hydra."))
     given = tuple(word for word in given if word not in places)
     _refuse_unknown(given)
-    return ReproduceRequest(ReproduceSettings(**own), given, places, line)
+    return ReproduceRequest(ReproduceSettings(**settings), given, places, line)
 
 
 def _refuse_unknown(given: Iterable[str]) -> None:

@@ -65,13 +65,13 @@ def table_lines(published: PublishedTable, cells: list[str], given: tuple[str, .
         claims = [line for claim in published.claims for line in wrap_line(f"  - {claim.text}")]
         lines += ["", "  orders that were claimed", *claims]
     all_words = {v: {name: published.words(name, v, given) for name in cells} for v in VERSIONS}
-    own = {version: _own_words(words) for version, words in all_words.items()}
-    are_equal = len({*map(str, own.values())}) == 1
-    if are_equal and any(own["quick"].values()):
-        lines += ["", *_cell_lines(own["quick"])]
+    differing = {version: _differing_words(words) for version, words in all_words.items()}
+    are_equal = len({*map(str, differing.values())}) == 1
+    if are_equal and any(differing["quick"].values()):
+        lines += ["", *_cell_lines(differing["quick"])]
     for version, words in all_words.items():
         lines += ["", *labelled_lines(version, " ".join(_shared_words(words)))]
-        lines += [] if are_equal else _cell_lines(own[version])
+        lines += [] if are_equal else _cell_lines(differing[version])
         if tried := published.versions[version].tried(given):
             lines += labelled_lines("the best of", " ".join(tried))
         path = ["data.path=FOLDER"] * (version == "full" and published.needs_path and not given)
@@ -85,16 +85,16 @@ def _shared_words(words: dict[str, tuple[str, ...]]) -> list[str]:
     return [word for word in first if all(word in each for each in others)]
 
 
-def _own_words(words: dict[str, tuple[str, ...]]) -> dict[str, str]:
+def _differing_words(words: dict[str, tuple[str, ...]]) -> dict[str, str]:
     """Of each cell those that not all have; of a cell alone there are none."""
     shared = _shared_words(words)
     return {name: " ".join(word for word in each if word not in shared) for name, each in words.items()}
 
 
-def _cell_lines(own: dict[str, str]) -> list[str]:
+def _cell_lines(differing: dict[str, str]) -> list[str]:
     """Each words, after the names of the cells that have them."""
     cells: dict[str, list[str]] = {}
-    for name, words in own.items():
+    for name, words in differing.items():
         cells.setdefault(words, []).append(name)
     named = ((", ".join(names), words) for words, names in cells.items() if words)
     return [line for label, words in named for line in lines_below_label(label, words)]

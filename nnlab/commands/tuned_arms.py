@@ -259,8 +259,8 @@ def _compose_tuned(
     """The runs with the words that won, and their own seeds; each is called as its arm was typed."""
     words = []
     for run, request, best in zip(runs, tuning.requests, tuned, strict=True):
-        found = request.definition.trials.overrides(best.params)  # of the request, whose device is not chosen
-        words.append([word for word in found if key_of(word) not in SEED_KEYS])
+        won = request.definition.trials.overrides(best.params)  # of the request, whose device is not chosen
+        words.append([word for word in won if key_of(word) not in SEED_KEYS])
         words[-1] += [word for word in run.overrides if key_of(word) in SEED_KEYS]
     with open_composer(tuning.train) as composer:
         composed = compose_runs(tuning.train, [composer.read(each) for each in words], composer)

@@ -69,14 +69,15 @@ def read_tuning(
                 raise UserError(f"{word} says how arms are tuned, and they are not: add tune=32, say")
         return None
     seed = _unused_seed(runs[0].settings["seed"])
-    own = [word for word in line.overrides if _group(key_of(word)) == "sampler"]
-    own += [f"seed={seed}", "seeds=1", f"trials={settings.tune}", "report=false", *_objective(settings)]
+    search = [word for word in line.overrides if _group(key_of(word)) == "sampler"]
+    search += [f"seed={seed}", "seeds=1", f"trials={settings.tune}", "report=false", *_objective(settings)]
     space = [word for word in line.overrides if key_of(word) == "space"]
     requests = []
     for run, name in zip(runs, run_names([run.overrides for run in runs]), strict=True):
         words = [word for word in run.overrides if key_of(word) not in SEED_KEYS]
         try:
-            requests.append(_request(line, run, [*words, *own], [*space, *ranges], whole.settings["space"]))
+            words += search
+            requests.append(_request(line, run, words, [*space, *ranges], whole.settings["space"]))
         except UserError as e:
             raise UserError(f"tuning {name}: {e}") from e
     train = replace(line, command="train", multirun=True, overrides=())

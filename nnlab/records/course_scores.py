@@ -71,7 +71,7 @@ def _of_arm(
     runs: Sequence[StoredRun], metric: str, target: float | None, epochs: int
 ) -> dict[RowKey, dict[str, float]]:
     """Row -> name -> number; of a row that two runs have, the first."""
-    larger, found = larger_is_better(metric), {}
+    larger, by_row = larger_is_better(metric), {}
     for run in runs:
         curves, rows = run.curves(metric), sorted(run.rows, key=lambda row: row["row"])
         if [row["row"] for row in rows] != [*range(len(curves))]:
@@ -87,8 +87,8 @@ def _of_arm(
             values[STEPS] = courses.cost_to_target(curves, target, spent, larger)
         for number, row in enumerate(rows):
             key = row["seed"], row.get("repeat", 0), row.get("fold", 0)
-            found.setdefault(key, {name: float(each[number]) for name, each in values.items()})
-    return found
+            by_row.setdefault(key, {name: float(each[number]) for name, each in values.items()})
+    return by_row
 
 
 def _steps_an_epoch(run: StoredRun, row: dict) -> int:

@@ -143,8 +143,8 @@ def claim_lines(reproduction: Reproduction) -> list[str]:
     for claim, verdict in zip(reproduction.table.claims, verdicts, strict=True):
         lines += wrap_line(f"  {claim.text}: {_status_text(verdict)}")
         for pair in verdict.pairs:
-            own = f"{pair.first}, {pair.second}: {pair.status}, " if len(verdict.pairs) > 1 else ""
-            lines += wrap_line(f"  - {own}{pair_text(pair, reproduction.table.unit)}")
+            names = f"{pair.first}, {pair.second}: {pair.status}, " if len(verdict.pairs) > 1 else ""
+            lines += wrap_line(f"  - {names}{pair_text(pair, reproduction.table.unit)}")
     return ["", "  orders that were claimed (p by Holm, of paired differences)", *lines] if lines else []
 
 
