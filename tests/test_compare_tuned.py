@@ -11,14 +11,22 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from processes import Started, forked
+from test_report_pages import text_of
 
 from nnlab.cli import main
 from nnlab.commands import compare_words
 from nnlab.commands.command_line import CommandLine
-from nnlab.records.tuning_text import tuned_note
+from nnlab.records.tuning_text import stored_winners, tuned_note
+from nnlab.search.domains import Interval
 
+WINNER = {
+    "folder": "tuning/0", "objective": "val_loss", "value": 0.1, "trial": 1, "trials": 2, "failed": 0,
+    "words": ["optimizer.lr=0.1"], "searched": {"optimizer.lr": "interval(0.01,0.1)"},
+    "ends": {"optimizer.lr": "upper"},
+}  # fmt: skip
 SMALL = ("data=iris", "epochs=2", "model.hidden=[4]", "seeds=3")
 
 
@@ -88,6 +96,41 @@ def test_every_arm_has_a_sweep_on_every_data_set_and_is_compared_with_what_won(t
             assert [word.partition("=")[0] for word in winner["words"]] == [*winner["searched"]]
             rows = json.loads((folder / name / "rows.json").read_text())
             assert entry["seed"] not in [row["seed"] for row in rows] == [0, 1, 2]
+
+
+def test_winners_at_an_end_of_their_range_are_noted_and_the_page_has_them_all(tuned):
+    folder, text = tuned
+    winners = stored_winners(compared(folder)["tuning"])
+    assert len(winners) == 4
+    said("report", str(folder))
+    page = " ".join(text_of(folder / "report.html").split())
+    assert "How arms were tuned" in page
+    for each in winners:
+        assert " ".join(each.words) in page and each.folder in page
+    assert any(each.ends for each in winners) == ("at an end of their ranges" in " ".join(text.split()))
+
+
+def test_a_note_names_keys_and_ends():
+    entry = {
+        "trials": 2,
+        "seed": 1,
+        "arms": {"a=1": {"iris": WINNER}, "a=2": {"iris": WINNER | {"ends": {}}}},
+    }
+    text = " ".join(" ".join(tuned_note(entry)).split())
+    assert "at an end of their ranges: optimizer.lr of a=1, upper; a wider range may have better" in text
+    for key in WINNER:  # a stranger's
+        entry = {"trials": 2, "seed": 1, "arms": {"a=1": {"iris": WINNER | {key: ["x", 1]}}}}
+        assert stored_winners(entry) == [] and "ranges" not in " ".join(tuned_note(entry))
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_end_of_a_range_is_within_two_percent_of_it(log):
+    low, high = 1.0, 1000.0
+    shares = np.array([0, 0.015, 0.03, 0.97, 0.985, 1])
+    numbers = np.exp(shares * np.log(high)) if log else low + shares * (high - low)
+    ends = [Interval(low, high, log=log).end_near(x) for x in numbers.tolist()]
+    assert ends == ["lower", "lower", "", "", "upper", "upper"]
+    assert Interval(0.0, 0.6).end_near(0.0) == "" and Interval(1, 9, whole=True).end_near(9) == "upper"
 
 
 def test_arms_are_tuned_apart_and_alike(tuned):

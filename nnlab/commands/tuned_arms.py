@@ -33,6 +33,7 @@ from nnlab.records.terminal import Terminal
 from nnlab.records.text import metric_label, shell_line
 from nnlab.records.tuning_file import TUNING_FOLDER, TuningFile, is_being_tuned, write_tuning
 from nnlab.records.tuning_text import FIRST_TRIALS, TunedArm, space_lines
+from nnlab.search.domains import Interval
 from nnlab.search.sweep import AllTrialsFailed
 from nnlab.search.trial import FAILED, Trial, rank_trials
 from nnlab.training.data_cache import DataCache
@@ -222,7 +223,16 @@ def _tune_arm(prepared: PreparedTuning, number: int, parent: Path) -> TunedArm:
         params=best.params,
         words=tuple(override_for(key, v) for key, v in job.sweep.space.values(best.params).items()),
         searched=job.request.definition.texts,
+        ends=_ends_of_ranges(job, best),
     )
+
+
+def _ends_of_ranges(job: PreparedSweep, best: Trial) -> dict[str, str]:
+    """The numbers of the best trial that lie at an end of their range, and at which."""
+    domains = job.sweep.space.domains
+    ranges = {key: domains[key] for key in best.params if isinstance(domains.get(key), Interval)}
+    ends = {key: domain.end_near(best.params[key]) for key, domain in ranges.items()}
+    return {key: end for key, end in ends.items() if end}
 
 
 def _search(job: PreparedSweep, path: Path) -> Trial | None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nnlab.errors import visible
+from nnlab.errors import list_names, visible
 from nnlab.records.text import metric_formatter
 from nnlab.records.text_columns import short_names, wrap_line
-from nnlab.untrusted import is_count
+from nnlab.untrusted import is_count, is_number
+
+MOST_ENDS = 4  # that are named
 
 FIRST_TRIALS = ("startup", "population")  # keys of samplers: how many trials come before they learn
 TUNED_ONCE = (
@@ -33,10 +35,11 @@ class TunedArm:
     params: dict[str, object]
     words: tuple[str, ...]  # of the winner, for nnlab train
     searched: dict[str, str]
+    ends: dict[str, str]  # of the winner's numbers at an end of their range: lower, upper
 
     def to_json(self) -> dict:
         """The entry of the arm and data set in compare.json."""
-        names = ("folder", "objective", "value", "trial", "trials", "failed", "words", "searched")
+        names = ("folder", "objective", "value", "trial", "trials", "failed", "words", "searched", "ends")
         return {name: getattr(self, name) for name in names}
 
     def line(self, name: str, width: int, task: str, asked: int) -> list[str]:
@@ -46,6 +49,7 @@ class TunedArm:
         params = " ".join(f"{key}={_short(v)}" for key, v in zip(keys, self.params.values(), strict=True))
         notes = [f"{self.trials} trials, all there are"] * (self.trials < asked)
         notes += [f"{self.failed} trials failed"] * bool(self.failed)
+        notes += [f"{key} at the {end} end of its range" for key, end in self.ends.items()]
         note = f" ({'; '.join(notes)})" if notes else ""
         return wrap_line(f"  {visible(name):<{width}}  {value}  {visible(params)}{note}")
 
@@ -80,4 +84,47 @@ def tuned_note(entry: object) -> list[str]:
         f"each arm tuned by {entry['trials']:,} trials{by}{few} at seed {entry['seed']}, which is not "
         f"compared; their winners are in compare.json"
     )
-    return [*wrap_line(f"  {tuned}"), *wrap_line(f"  {TUNED_ONCE}")]
+    lines = [*wrap_line(f"  {tuned}"), *wrap_line(f"  {TUNED_ONCE}")]
+    if note := ends_note(stored_winners(entry)):
+        lines += wrap_line(f"  {visible(note)}")
+    return lines
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+STORED_TYPES = {
+    "folder": _is_text, "objective": _is_text, "value": is_number, "trial": is_count, "trials": is_count,
+    "failed": is_count, "words": lambda words: isinstance(words, list) and all(map(_is_text, words)),
+    "searched": _are_texts, "ends": _are_texts,
+}  # fmt: skip
+
+
+def stored_winners(entry: Mapping) -> list[TunedArm]:
+    """The winners in `tuning` of compare.json, as far as they are what nnlab writes."""
+    arms = entry.get("arms")
+    places = [
+        (arm, data, {"ends": {}} | winner)  # older folders have no ends
+        for arm, by_data in (arms.items() if isinstance(arms, dict) else ())
+        for data, winner in (by_data.items() if isinstance(by_data, dict) else ())
+        if isinstance(winner, dict)
+    ]
+    return [
+        TunedArm(arm, data, params={}, **{key: winner[key] for key in STORED_TYPES})
+        for arm, data, winner in places
+        if all(fits(winner.get(key)) for key, fits in STORED_TYPES.items())
+    ]
+
+
+def ends_note(winners: Sequence[TunedArm]) -> str:
+    """Which winners lie at an end of what was searched; empty if none does."""
+    at_end = [f"{key} of {each.arm} ({end})" for each in winners for key, end in each.ends.items()]
+    if not at_end:
+        return ""
+    listed = list_names(list(dict.fromkeys(at_end)), MOST_ENDS)
+    return f"at an end of their ranges: {listed}; a wider range may have better"

@@ -28,6 +28,7 @@ from nnlab.report.compare_figures import forest_figure, matrix_figure
 from nnlab.report.compare_methods import methods_section
 from nnlab.report.compare_over_data import over_data_section
 from nnlab.report.compare_pairs import pairs_tables
+from nnlab.report.compare_tuning import tuning_section
 from nnlab.report.comparison import runs_figure
 from nnlab.report.page import Section
 from nnlab.report.parts import Part, PlotlyFigure, Preformatted, Text
@@ -87,6 +88,8 @@ def compare_sections(folder: Path) -> Iterator[Section]:
         yield Section(
             "Data left out", note=f"{len(file.data) - MOST_DATA} more data sets are in {COMPARE_FILE}."
         )
+    tuning = file.others.get("tuning")
+    yield from safe_sections("How arms were tuned", lambda: tuning_section(tuning, pages[0].task))
     ended = [page.comparison for page in pages if page.comparisons]
     yield from safe_sections(
         "How it was computed",

@@ -73,6 +73,9 @@ class Choice:
         return ", ".join(map(str, self.labels))
 
 
+NEAR_END = 0.02  # share of a range
+
+
 @typed(unchecked=("low", "high"))
 @dataclass(frozen=True)
 class Interval:
@@ -126,6 +129,20 @@ class Interval:
 
     def probe_labels(self) -> tuple:
         return self.low, self.high
+
+    def end_near(self, number: float) -> str:
+        """The end to which a number is so near that a better one may lie beyond: lower, upper; or "". Of a
+        linear range from 0 the lower end is a limit, and no choice.
+
+        >>> [Interval(1e-4, 1e-1, log=True).end_near(x) for x in (1e-4, 0.05, 0.099)]
+        ['lower', '', 'upper']
+        """
+        scaled = math.log if self.log else float
+        low, high = scaled(self.low), scaled(self.high)
+        share = (scaled(number) - low) / (high - low)
+        if share >= 1 - NEAR_END:
+            return "upper"
+        return "lower" if share <= NEAR_END and (self.log or self.low != 0) else ""
 
     def __str__(self) -> str:
         bounds = f"{self.low:g} to {self.high:g}"
