@@ -42,6 +42,12 @@ class TunedArm:
         names = ("folder", "objective", "value", "trial", "trials", "failed", "words", "searched", "ends")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def short_words(self) -> list[str]:
+        """The words with three digits: `optimizer.lr=0.0931`."""
+        pairs = (word.partition("=") for word in self.words)
+        return [f"{key}={_short_text(value)}" for key, _, value in pairs]
+
     def line(self, name: str, width: int, task: str, asked: int) -> list[str]:
         """`  optimizer=sgd   0.0912  lr=0.0931 l2=1.2e-05 dropout=0.31`"""
         value = metric_formatter(self.objective, task)(self.value)
@@ -58,6 +64,14 @@ def _short(label: object) -> str:
     if label is None:
         return "null"
     return f"{label:.3g}" if isinstance(label, float) else str(label)
+
+
+def _short_text(value: str) -> str:
+    """A word's value, of numbers with a fraction three digits."""
+    try:
+        return value if value.lstrip("-").isdigit() else f"{float(value):.3g}"
+    except ValueError:
+        return value
 
 
 def space_lines(domains: Mapping[str, object], missing: Mapping[str, Sequence[str]]) -> list[str]:
