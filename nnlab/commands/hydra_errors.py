@@ -25,7 +25,9 @@ _NOISE_LINES = re.compile(
 )
 
 # For a key that another command has: what to do without it.
+COLUMN_TO_PREDICT = "; for the column to predict, write data=table data.target=COLUMN"
 INSTEAD_OF_KEYS = {
+    **{(command, "target"): COLUMN_TO_PREDICT for command in ("train", "sweep", "check", "graph")},
     ("compare", "resume"): "; nnlab train resume=FOLDER goes on with a comparison, and ends with its table",
     ("compare", "trials"): "; here tune= says how many tune each arm",
     ("predict", "target"): "; predict needs none: the data may have the target's column, and it is not used",
