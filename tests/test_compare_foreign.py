@@ -152,7 +152,7 @@ def test_what_curves_give_is_computed_and_never_read(here):
 
 def test_a_run_without_rows_is_one_sentence(here):
     Path("x/0_optimizer=sgd/rows.json").write_text("[]")
-    assert "expected a list of rows" in refused("x", "seeds=+1")
+    assert "it has no rows" in refused("x", "seeds=+1")
 
 
 def test_numbers_that_overflow_in_percent_are_drawn_and_reported(here):

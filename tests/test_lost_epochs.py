@@ -70,6 +70,7 @@ def test_going_back_undoes_a_lost_epoch(lose, at, metric, value):
         assert all(np.array_equal(plain[k].weights[n], w) for n, w in results[k].weights.items())
 
 
+@pytest.mark.filterwarnings("ignore:schedule.milestones")  # later than these few epochs
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("at", [1, 4])
 def test_a_schedule_that_cannot_go_back_leaves_the_row_diverged(lose, name, at):

@@ -52,6 +52,7 @@ def test_a_warm_up_is_no_event(name):
     assert np.array_equal(lowered[:, :-1] == 1, warmed[:, 1:] < 0.999 * warmed[:, :-1])
 
 
+@pytest.mark.filterwarnings("ignore:schedule.milestones")  # later than these few epochs
 @pytest.mark.parametrize("name", sorted(SCHEDULES.keys() - set(LISTENERS)))
 def test_other_schedules_record_no_events(name):
     run = nnlab.fit(nnlab.Experiment(data=nnlab.Moons(n=60), schedule=name, epochs=2)).run()

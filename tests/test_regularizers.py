@@ -23,7 +23,7 @@ from nnlab.training.training import Training
 
 NO_PENALTIES = {
     "proximal", "small", "activity_l1", "activity_l2", "dropout", "input_dropout", "dropconnect", "max_norm",
-    "label_smoothing", "shift", "flip", "cutout", "input_noise",
+    "label_smoothing", "shift", "flip", "cutout", "input_noise", "dropconnect_inference",
 }  # fmt: skip
 BASE = Experiment(
     data=Points(), model=MLP(hidden=(9,), activation="tanh"), optimizer=SGD(lr=0.3), batch_size=10,

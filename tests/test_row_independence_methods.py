@@ -62,6 +62,7 @@ def assert_alone(rows):
     assert_same(together[1:3], curves(rows[1:3]), "5 rows and 2")
 
 
+@pytest.mark.filterwarnings("ignore:optimizer")  # keys of a ramp have no effect without it
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name, dtype):

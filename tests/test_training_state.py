@@ -88,6 +88,7 @@ def rows_of(base, optimizer=None, count=5):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:optimizer")  # keys of a ramp have no effect without it
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name):
     assert_goes_on(rows_of(BASE, OPTIMIZERS[name]()))

@@ -263,8 +263,10 @@ def _speed_fault(tree) -> str:
 
 
 def _rows_fault(tree) -> str:
-    if not isinstance(tree, list) or not tree or not all(isinstance(row, dict) for row in tree):
+    if not isinstance(tree, list) or not all(isinstance(row, dict) for row in tree):
         return "expected a list of rows"
+    if not tree:
+        return "it has no rows"
     for row in tree:
         missing = [key for key, is_right in ROW_CHECKS.items() if not is_right(row.get(key))]
         if missing:
