@@ -11,6 +11,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from in_process import said
+
 from nnlab.cli import main
 from nnlab.search.samplers import SAMPLERS
 from nnlab.testing.samplers import (  # noqa: F401
@@ -41,18 +43,13 @@ IRIS = ("data=iris", "epochs=3", "report=false", "model.hidden=[8]")
 
 def sweep(folder, *overrides, code=0) -> Path:
     """Run `nnlab sweep` in this process, into that folder."""
-    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
-        exit_code = main(["sweep", *overrides, f"hydra.run.dir={folder}"])
-    assert exit_code == code, output.getvalue()
+    said("sweep", *overrides, f"hydra.run.dir={folder}", code=code)
     return Path(folder)
 
 
 def resume(folder, *overrides, code=0) -> str:
     """Run `nnlab sweep resume=FOLDER`; returns its output."""
-    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
-        exit_code = main(["sweep", f"resume={folder}", *overrides])
-    assert exit_code == code, output.getvalue()
-    return output.getvalue()
+    return said("sweep", f"resume={folder}", *overrides, code=code)
 
 
 def resume_error(folder, *overrides) -> str:

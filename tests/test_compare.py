@@ -1,15 +1,14 @@
 """`nnlab compare`: arms on the same seeds and splits, trained together or read from folders, in pairs."""
 
 import contextlib
-import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import said
 
-from nnlab.cli import main
 from nnlab.records.stored_comparison import read_folders
 from nnlab.statistics.comparison import Comparison
 
@@ -46,14 +45,6 @@ def here(trained, tmp_path, monkeypatch) -> Path:
 def inside(trained, monkeypatch):
     """The folders themselves, for tests that write nothing."""
     monkeypatch.chdir(trained)
-
-
-def said(*argv, code=0) -> str:
-    """Run nnlab; what it printed, on both streams."""
-    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
-        exit_code = main([*argv])
-    assert exit_code == code, output.getvalue()
-    return output.getvalue()
 
 
 def refused(*argv) -> str:

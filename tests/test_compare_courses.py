@@ -1,16 +1,15 @@
 """What curves give as quantities of a comparison, and steps to a target, which some rows never reach."""
 
 import contextlib
-import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import said
 from scipy import stats
 
-from nnlab.cli import main
 from nnlab.records.compared_quantity import ComparedQuantity
 from nnlab.records.pair_sentences import PairSentences
 from nnlab.records.stored_run import StoredRun
@@ -28,13 +27,6 @@ def folder(tmp_path_factory) -> Path:
         words = ("data=iris", "epochs=12", "seeds=8", "optimizer=sgd,adam", "optimizer.lr=0.02")
         said("compare", *words, f"target={TARGET}", "measure=steps", "hydra.run.dir=C")
     return here / "C"
-
-
-def said(*argv, code=0) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
-        exit_code = main([*argv])
-    assert exit_code == code, output.getvalue()
-    return output.getvalue()
 
 
 def comparisons(folder) -> dict[str, Comparison]:

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_compare import SMALL, refused, said
+from in_process import said
+from test_compare import SMALL, refused
 
 from nnlab.errors import UserError
 from nnlab.records.comparison_file import read_comparison

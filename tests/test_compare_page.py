@@ -2,7 +2,6 @@
 
 import contextlib
 import html
-import io
 import json
 import logging
 import re
@@ -12,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
+from in_process import outcome as nnlab
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_hparams import backend, columns
 from test_report_pages import assert_readable, text_of
 
-from nnlab.cli import main
 from nnlab.records.compared_quantity import ComparedQuantity
 from nnlab.records.comparison_words import sentences
 from nnlab.records.run_path import find_job, newest_job
@@ -29,13 +28,6 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 HEADINGS = [f"{what} on {data}" for data in ("iris", "wine") for what in
             ("Which is better", "All pairs", "Curves of the arms")]  # fmt: skip
 HEADINGS += ["Over all data sets", "How it was computed", "How to repeat it"]
-
-
-def nnlab(*words) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(word) for word in words])
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import signal
 import time
 from pathlib import Path
 
+from in_process import said
 from processes import Started, forked
-from test_compare import SMALL, comparison, refused, said
+from test_compare import SMALL, comparison, refused
 
 LONG = ("data=iris", "model.hidden=[4]", "epochs=100000", "checkpoint.epochs=20", "threads=1")
 

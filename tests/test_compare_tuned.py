@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import said
 from processes import Started, forked
 from test_report_pages import text_of
 
@@ -38,13 +39,6 @@ def tuned(tmp_path_factory):
     process = forked(folder, "compare", *words, "hydra.run.dir=T")
     assert process.returncode == 0, process.stderr
     return folder / "T", process.stdout
-
-
-def said(*argv, code=0) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(output):
-        exit_code = main([*argv])
-    assert exit_code == code, output.getvalue()
-    return output.getvalue()
 
 
 def compared(folder) -> dict:

@@ -311,7 +311,7 @@ def test_every_line_fits_and_is_about_numbers(count, design, name):
     names = [NAMES[name].format(n) for n in range(count)]
     options = DESIGNS[design]
     comparison = random_comparison(names, **options)
-    further = dict.fromkeys(("val_loss", "test_accuracy", "final"), comparison)
+    further = dict.fromkeys(("val_loss", "test_accuracy", "final:val_loss"), comparison)
     for task, measure in (("classification", "test_error"), ("regression", "test_rmse")):
         lines = comparison_lines({measure: comparison, **further}, measure, task, "outputs/x", "digits")
         text = "\n".join(lines)

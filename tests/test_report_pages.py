@@ -1,8 +1,6 @@
 """`nnlab report`: a page for each kind of folder, on the command line and in a browser."""
 
-import contextlib
 import html
-import io
 import json
 import re
 import shutil
@@ -10,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
+from in_process import outcome as nnlab
 
-from nnlab.cli import main
 from nnlab.report.colours import DARK, LIGHT
 
 pytestmark = pytest.mark.slow
@@ -34,14 +32,6 @@ HEADINGS = {
               "Results"],
     "check": ["Verdicts"],
 }  # fmt: skip
-
-
-def nnlab(*words) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([str(word) for word in words])
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
