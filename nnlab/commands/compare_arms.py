@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from nnlab.commands.command_line import key_of
 from nnlab.commands.compare_words import DATA_GROUP
 from nnlab.data.spec import HARMLESS_KEYS
 from nnlab.errors import UserError
-from nnlab.experiment import Experiment
+from nnlab.experiment import WITHOUT_RECORDS, Experiment
 from nnlab.metrics import METRICS
 from nnlab.records.course_scores import curve_of
 from nnlab.records.measures import ALWAYS, is_loss, refuse_target, refuse_unmeasured, usual_measure
@@ -101,11 +100,10 @@ def _refuse_gaps(places: Sequence[tuple[str, str]]) -> None:
 
 def _refuse_twins(places: Sequence[tuple[str, str]], fits: Sequence[Fit]) -> None:
     """Raise `UserError` for two arms that would only come out identical."""
-    trained: list[tuple[Experiment, str, str]] = []
+    trained: dict[tuple[Experiment, str], str] = {}
     for (arm, data), fit in zip(places, fits, strict=True):
-        trained.append((_without_recording(fit.experiments[0]), data, arm))
-    for (first, first_data, twin), (second, data, arm) in combinations(trained, 2):
-        if first_data == data and first == second:
+        twin = trained.setdefault((_without_recording(fit.experiments[0]), data), arm)
+        if twin != arm:
             raise UserError(
                 f"{twin} and {arm} train the same networks, bit for bit: these arms differ at most in speed "
                 f"and in what is recorded, so there is nothing to compare"
@@ -115,7 +113,7 @@ def _refuse_twins(places: Sequence[tuple[str, str]], fits: Sequence[Fit]) -> Non
 def _without_recording(e: Experiment) -> Experiment:
     """The experiment without what changes no result."""
     regularizer = replace(e.regularizer, small=None)
-    return replace(e, regularizer=regularizer, threads="auto", histograms=0, record=(), metrics=())
+    return replace(e, regularizer=regularizer, threads="auto", metrics=(), **WITHOUT_RECORDS)
 
 
 def _refuse_measure(fits: Sequence[Fit], measure: str, target: float | None) -> None:

@@ -11,12 +11,13 @@ from nnlab.commands.command_keys import keys_of
 from nnlab.commands.command_line import CommandLine, by_key, key_of
 from nnlab.commands.composing import ComposedRun, Composer, make_run, open_composer, set_hydra_job
 from nnlab.commands.multirun import combinations_of
+from nnlab.commands.run_folders import differing_overrides
+from nnlab.commands.tuning_words import SEED_KEYS
 from nnlab.commands.word_lists import compose_runs
 from nnlab.errors import UserError
 from nnlab.records.measures import refuse_many_arms
 from nnlab.records.text import shell_line, shell_word
 
-SEED_KEYS = ("seed", "seeds")
 SPLIT_GROUP, DATA_GROUP = "split", "data"
 DATA_KEYS = ("data", "data.path")  # whose values are data sets
 
@@ -48,7 +49,9 @@ def read(line: CommandLine) -> ComparePlan:
     train = replace(line, command="train", multirun=True, overrides=tuple(words))
     with open_composer(train) as composer:
         combinations = combinations_of(train, composer)
-        varied = _varied_words(combinations)
+        if len(combinations) == 1:
+            raise UserError(_how_to_write_two(words))
+        varied = [tuple(each) for each in differing_overrides(combinations)]
         _refuse_arms(words, varied)
         usual_seeds = whole.settings["seeds"]
         lists = [_with_seeds(composer.read(each), usual_seeds, composer) for each in combinations]
@@ -125,14 +128,8 @@ def _whole(line: CommandLine) -> ComposedRun:
     return replace(run, overrides=_words_of_arms(line))
 
 
-def _varied_words(combinations: list[list[str]]) -> list[tuple[str, ...]]:
-    """Of each run the words that not all runs have."""
-    common = set.intersection(*map(set, combinations))
-    return [tuple(word for word in words if word not in common) for words in combinations]
-
-
 def _refuse_arms(words: list[str], varied: list[tuple[str, ...]]) -> None:
-    """Raise `UserError` where there is nothing to compare, or what varies is not what arms may differ in."""
+    """Raise `UserError` where what varies is not what arms may differ in, or where two are the same."""
     values: dict[str, dict[str, None]] = {}  # key -> its words, each once
     for word in (word for each in varied for word in each):
         values.setdefault(key_of(word), {})[word] = None
@@ -151,8 +148,6 @@ def _refuse_arms(words: list[str], varied: list[tuple[str, ...]]) -> None:
             )
             raise UserError(f"{word}: arms are compared on the same splits; {remedy}")
     refuse_many_arms(len({tuple(w for w in each if key_of(w) not in DATA_KEYS) for each in varied}))
-    if len(varied) == 1:
-        raise UserError(_how_to_write_two(words))
     if len({*varied}) < len(varied):
         raise UserError(_what_is_there_twice(words, varied))
 

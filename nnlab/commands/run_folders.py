@@ -114,12 +114,12 @@ def _warn_of_symlinks(run: ComposedRun, folder: Path) -> None:
 
 def run_names(overrides: list[list[str]]) -> list[str]:
     """A name for each run: its differing overrides, and its number if another run has the same."""
-    names = list(map(" ".join, _differing_overrides(overrides)))
+    names = list(map(" ".join, differing_overrides(overrides)))
     duplicates = {name for name, count in Counter(names).items() if count > 1}
     return [name + f" (run {index})" * (name in duplicates) for index, name in enumerate(names)]
 
 
-def _differing_overrides(overrides: list[list[str]]) -> list[list[str]]:
+def differing_overrides(overrides: list[list[str]]) -> list[list[str]]:
     """The overrides of each run that not all runs have."""
     if len(overrides) == 1:
         return overrides
@@ -129,7 +129,7 @@ def _differing_overrides(overrides: list[list[str]]) -> list[list[str]]:
 
 def folder_names(runs: list[ComposedRun]) -> list[str]:
     """The name of each run's folder within the folder of all runs. Raises `UserError` if two are equal."""
-    names, differing = [], _differing_overrides([run.overrides for run in runs])
+    names, differing = [], differing_overrides([run.overrides for run in runs])
     for run, differs in zip(runs, folders.shorten_overrides(differing), strict=True):
         HydraConfig.instance().set_config(run.config)
         is_exact = "hydra.sweep.subdir" in run.hydra_keys

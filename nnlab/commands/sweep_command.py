@@ -6,7 +6,8 @@ This module imports torch and optuna, so sweep.py imports it only after the comm
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nnlab.commands import early_end, folders, search_picture, sweep_screen
@@ -67,13 +68,25 @@ def show_plan(job: PreparedSweep) -> None:
 def search(job: PreparedSweep, renderer: ReportRenderer | None, new_folder: Path | None = None) -> int:
     """Train the trials, then the winner, in a new folder or that of the resumed sweep."""
     path = new_folder or job.request.resume_folder or make_run_folder(job.request.definition.run)
-    with early_end.reporting_what_is_saved(lambda: _describe_saved(path, job)), SweepFolder(path) as folder:
+    with (
+        early_end.reporting_what_is_saved(lambda: _describe_saved(path, job)),
+        SweepFolder(path) as folder,
+        closing_ledger(job),
+    ):
         try:
             return _search(job, SweepWriter(folder, job), renderer)
         finally:
             shutil.rmtree(path / UNFINISHED_FOLDER, ignore_errors=True)
-            if job.sweep.ledger:
-                job.sweep.ledger.close()
+
+
+@contextmanager
+def closing_ledger(job: PreparedSweep) -> Iterator[None]:
+    """Close what the sweep keeps its trials in, once it has been opened."""
+    try:
+        yield
+    finally:
+        if job.sweep.ledger:
+            job.sweep.ledger.close()
 
 
 def _describe_saved(path: Path, job: PreparedSweep) -> str:

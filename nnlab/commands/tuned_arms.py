@@ -238,7 +238,7 @@ def _ends_of_ranges(job: PreparedSweep, best: Trial) -> dict[str, str]:
 def _search(job: PreparedSweep, path: Path) -> Trial | None:
     """Train the trials into the folder; the best of them."""
     sweep, hopeless = job.sweep, ""
-    with SweepFolder(path) as folder, _closing_ledger(job):
+    with SweepFolder(path) as folder, sweep_command.closing_ledger(job):
         writer = SweepWriter(folder, job)
         with SweepConsole(
             sweep.search, sweep.count, sweep.epochs, job.task, sweep.trials, has_lines=False
@@ -252,15 +252,6 @@ def _search(job: PreparedSweep, path: Path) -> Trial | None:
         outcome = {"best": best_entry(best, job.train_line(best))} if best else {}
         writer.close(outcome, console.counts(), {}, hopeless)
     return best
-
-
-@contextmanager
-def _closing_ledger(job: PreparedSweep) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if job.sweep.ledger:
-            job.sweep.ledger.close()
 
 
 def _compose_tuned(

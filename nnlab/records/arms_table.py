@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 WORD_CHARACTERS = 60  # most of a word of a name, which else loses its middle
 # Columns beside the measure's that come before others, as far as there is room.
-FIRST_QUANTITIES = (
-    "steps", "seconds", "test_error", "test_rmse", "test_loss", "val_loss", "val_error", "final", "best",
-    "area",
-)  # fmt: skip
+FIRST_QUANTITIES = ("steps", "test_error", "test_rmse", "test_loss", "val_loss", "val_error")
 COMPLEMENTS = {"test_error": "test_accuracy", "test_accuracy": "test_error", "val_error": "val_accuracy"}
 MOST_LETTERS = 10  # that are written one by one
 

@@ -19,24 +19,21 @@ ALIKE_RATIO = (
     100  # of the largest to the smallest number of a column, from which on each has its own decimals
 )
 # What a curve gives (nnlab.statistics.courses): the unit of its values, in words.
-COURSE_UNITS = {"steps": "steps", "seconds": "s", "epochs": "epochs"}
-REACHED = {"steps", "seconds"}  # quantities that a row lacks if it never comes to its target
+COURSE_UNITS = {"steps": "steps"}
+REACHED = {"steps"}  # quantities that a row lacks if it never comes to its target
 COURSE_LABELS = {
     "final": "at the last epoch", "best": "at the best epoch", "area": "mean over the epochs",
-    "steps": "steps to the target", "seconds": "seconds to the target",
+    "steps": "steps to the target",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ComparedQuantity:
-    """A quantity by its name in compare.json, `test_error` or `steps`, of data with this task.
-
-    `metric` is what a quantity of curves was computed from, which decides its unit: "val_loss" by default.
-    """
+    """A quantity by its name in compare.json, `test_error`, `final:val_error` or `steps`, of data with this
+    task."""
 
     name: str
     task: str = "classification"
-    metric: str = "val_loss"
 
     @property
     def label(self) -> str:
@@ -51,7 +48,7 @@ class ComparedQuantity:
     def _measured(self) -> str:
         """The metric that values of this quantity are values of."""
         kind, _, metric = self.name.partition(":")
-        return (metric or self.metric) if kind in COURSE_LABELS else self.name
+        return metric if kind in COURSE_LABELS else self.name
 
     @property
     def is_share(self) -> bool:

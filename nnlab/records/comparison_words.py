@@ -32,21 +32,20 @@ def comparison_lines(
     task: str = "classification",
     folder: str = "",
     data: str = "",
-    metric: str = "val_loss",
 ) -> list[str]:
     """The lines for the arms on one data set, none wider than 80 columns, but for a command to copy.
 
     `comparisons` has the comparison of each quantity, as compare.json: that of `measure` is analysed pair by
     pair, the others are columns of the table as far as they fit. `task` ("classification", "regression")
-    decides units, and `metric` those of what was computed from curves. With a `folder`, the command that
-    trains more seeds into it is given. Of several data sets, call it for each, with its name as `data`.
+    decides units. With a `folder`, the command that trains more seeds into it is given. Of several data sets,
+    call it for each, with its name as `data`.
 
         for line in comparison_lines(comparisons["digits"], "test_error", folder="outputs/compare/..."):
             terminal.line(line)
     """
-    comparison, quantity = comparisons[measure], ComparedQuantity(measure, task, metric)
+    comparison, quantity = comparisons[measure], ComparedQuantity(measure, task)
     further = further_quantities([measure, *(name for name in comparisons if name != measure)])
-    others = {ComparedQuantity(name, task, metric): comparisons[name] for name in further}
+    others = {ComparedQuantity(name, task): comparisons[name] for name in further}
     lines = ["", *text_columns.wrap_line(f"  {visible(data)}")] if data else []
     lines += ["", *arms_table(comparison, quantity, others), ""]
     lines += [line for each in sentences(comparison, quantity) for line in wrapped(each)]

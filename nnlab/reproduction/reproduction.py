@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nnlab.errors import UserError
-from nnlab.records.files import write_json
+from nnlab.records.files import RECORDING_KEYS, write_json
 from nnlab.reproduction.published import REPRODUCTION_FILE, VERSIONS, PublishedTable, key_of, merged
 from nnlab.reproduction.table_file import table_from
 from nnlab.reproduction.verdicts import (
@@ -26,18 +26,7 @@ from nnlab.reproduction.verdicts import (
 from nnlab.untrusted import is_number, read_json, unlinked_file
 
 # Words that leave a full job the published one: where the data are, how many seeds, where it is computed.
-HARMLESS = {
-    "data.path",
-    "seeds",
-    "seed",
-    "device",
-    "threads",
-    "caption",
-    "checkpoint",
-    "picture",
-    "predictions",
-    "show",
-}
+HARMLESS = {"data.path", "seeds", "seed", "device", "threads", *RECORDING_KEYS}
 
 
 @dataclass(frozen=True)

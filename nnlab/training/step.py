@@ -62,8 +62,8 @@ class Step:
         make_tail = partial(Tail, graph, population, self.grad, self.grad_norm, threads)
         self.further_curves = FurtherCurves(e.recorded_curves, layout, theta)
         if fused:
-            names = self.columns.names
-            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, make_tail)
+            names, unused = self.columns.names, self.columns.unused
+            self.tail = FusedTail(graph, population, self.grad, self.grad_norm, names, unused, make_tail)
         else:
             self.tail = make_tail()
 
@@ -158,8 +158,9 @@ class Columns:
         width = -(-len(theta) // ALIGNED_FLOATS) * ALIGNED_FLOATS
         self.table = torch.zeros(steps, len(self.names), width, dtype=theta.dtype)
         self.device_table = self.table.to(theta.device)  # on a CPU the table itself
-        unused = dict.fromkeys(columns.keys() - set(self.names))
-        self.steps = [columns_of_step(unused | views) for views in self._views(len(theta))]
+        self.unused = columns.keys() - set(self.names)
+        views = self._views(len(theta))
+        self.steps = [columns_of_step(dict.fromkeys(self.unused) | each) for each in views]
 
     def fill(self, lr: torch.Tensor, count: int, epoch: int, first: int) -> None:
         """Compute the columns of `count` steps, from step `first` of the epoch on, at rates lr (K, S).

@@ -31,14 +31,6 @@ def columns_of_step(columns: dict) -> SimpleNamespace:
     return SimpleNamespace(**named, biases=biases if apart else None)
 
 
-def unused_columns(columns: SimpleNamespace) -> set[str]:
-    """The names, as `columns_of_step` takes them, of the columns that no row uses."""
-    named = {name: column for name, column in vars(columns).items() if name != "biases"}
-    if columns.biases:
-        named |= {f"{BIASES_PREFIX}{name}": column for name, column in vars(columns.biases).items()}
-    return {name for name, column in named.items() if column is None}
-
-
 class Tail:
     """Penalty, clipping, decay, update, projection, from the gradient (K, P) and a step's `columns`.
 
@@ -80,12 +72,13 @@ class FusedTail:
     """
 
     def __init__(
-        self, graph: Graph, population: Population, grad, grad_norm, names: list[str],
+        self, graph: Graph, population: Population, grad, grad_norm, names: list[str], unused: set[str],
         make_tail: Callable[[], Tail],
     ):  # fmt: skip
         self.layout, self.population, self.make_tail = graph.layout(), population, make_tail
         self.fallback: Tail | None = None
         self.column_index = {name: i for i, name in enumerate(names)}  # in a step's table
+        self.unused = unused  # columns that no row uses
         self.grad, self.grad_norm = grad, grad_norm
         self.compiled_passes: dict[bool, Callable] = {}  # with the norm, without it
 
@@ -95,8 +88,7 @@ class FusedTail:
         slots = vars(self.population.state.slots)
         matrices = (self.population.state.theta, self.grad, columns.table, *slots.values())
         if want_norm not in self.compiled_passes:
-            tail = self._pass(list(slots), unused_columns(columns), want_norm)
-            compiled = self._compile(tail, matrices)
+            compiled = self._compile(self._pass(list(slots), want_norm), matrices)
             if compiled is None:
                 return self.fallback(columns, want_norm)
             self.compiled_passes[want_norm] = compiled
@@ -120,7 +112,7 @@ class FusedTail:
             advise(f"the update could not be compiled, and is made call by call: {reason}")
             return None
 
-    def _pass(self, slots: list[str], unused: set[str], want_norm: bool):
+    def _pass(self, slots: list[str], want_norm: bool):
         """The tail as a function of tensors alone. It writes no gradient and keeps no scratch, so that
         neither costs a pass over memory."""
         e, layout, rows = self.population.experiment, self.layout, len(self.population)
@@ -129,7 +121,7 @@ class FusedTail:
 
         def tail(theta, grad, table, *slot_tensors):
             used = {name: table[i, :rows, None] for name, i in self.column_index.items()}
-            columns = columns_of_step(used | dict.fromkeys(unused))
+            columns = columns_of_step(used | dict.fromkeys(self.unused))
             grad, scratch = grad.clone(), torch.empty_like(grad)
             weights, weights_scratch = theta[:, :weights_end], scratch[:, :weights_end]
             e.regularizer.add_gradient(weights, grad[:, :weights_end], columns, weights_scratch)
