@@ -18,7 +18,7 @@ LAYERS = [
     ("settings_help",), ("hyperparameters", "metrics", "statistics"),
     ("autodiff", "data", "optimizers", "regularizers", "schedules", "stopping"),
     ("tables",), ("data.sources",), ("initializers", "losses", "models"), ("experiment",), ("training",),
-    ("equation", "checks", "search"), ("testing",),
+    ("jobs",), ("equation", "checks", "search"), ("testing",),
     ("records",), ("prediction",),
     ("reproduction",), ("pictures",), ("report",), ("commands",), ("tab_files",), ("tab",),
     ("shells",), ("cli",), ("__main__",),
