@@ -1,0 +1,225 @@
+"""The processes that train one run together, as torchrun starts them; `ranks()` is None in one that is alone.
+
+    torchrun --no-python --nproc-per-node=2 nnlab train batch_size=4096
+
+Each is a rank: 0, 1, ... of `size`. They all run the same program and call the same methods in the same
+order, or wait for each other until the time is up. Tensors are summed by gloo on a CPU, by nccl on cards; bytes
+always travel by gloo. A rank that is lost becomes a `MachineFault` in all others, which names it if that can be
+known.
+
+Nothing here imports torch before it is needed, so that a command may ask `ranks()` before anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from nnlab.errors import MachineFault, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+# What torchrun tells each process; all of it, or the process is alone.
+NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
+# How long a rank waits for the others to start, and for what they are to send: they may test or save first.
+START_SECONDS, WAIT_SECONDS = 300.0, 1800.0
+ROLL_CALL_SECONDS = 3.0  # for the ranks that are left to say so, once one is lost
+
+
+def ranks() -> Ranks | None:
+    """This process among those of torchrun; None if it is alone. Raises `UserError` for impossible ones."""
+    values = tuple(os.environ.get(name) for name in (*NUMBERS, *ADDRESS))
+    return _ranks(*values) if None not in values else None
+
+
+@lru_cache
+def _ranks(*values: str) -> Ranks | None:
+    for name, value in zip(NUMBERS, values, strict=False):
+        if not (value.isascii() and value.isdecimal()):
+            raise UserError(
+                f"{name} = '{value}' in the environment: expected a whole number, as torchrun sets it"
+            )
+    rank, size, local_rank = map(int, values[: len(NUMBERS)])
+    if size > 1 and rank >= size:
+        raise UserError(f"RANK = {rank} in the environment: expected less than WORLD_SIZE = {size}")
+    return Ranks(rank, size, local_rank) if size > 1 else None
+
+
+@dataclass
+class Ranks:
+    """This process's rank, how many there are, and its number among those of this machine.
+
+    The processes find each other in the first call that needs it, which waits for all of them.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    _store: object = field(default=None, repr=False, compare=False)  # which all ranks read and write
+    _lost: MachineFault | None = field(default=None, repr=False, compare=False)  # nothing works after it
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0, which prints and writes."""
+        return self.rank == 0
+
+    def take_card(self) -> None:
+        """Let `device=cuda` be this rank's own card, before anything lies on one. Nothing without cards.
+
+        Raises `UserError` if there are fewer cards than ranks on this machine.
+        """
+        import torch
+
+        cards = torch.cuda.device_count()
+        if cards and self.local_rank >= cards:
+            raise UserError(
+                f"rank {self.rank} is the {self.local_rank + 1}. on this machine, which has "
+                f"{cards} card{'s' * (cards != 1)}: "
+                f"torchrun --nproc-per-node={cards}, or device=cpu"
+            )
+        if cards:
+            torch.cuda.set_device(self.local_rank)
+
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Sum a dense tensor over all ranks, in place: the same bits on each. Returns it."""
+        with self._talking() as distributed:
+            distributed.all_reduce(tensor)
+        return tensor
+
+    def barrier(self) -> None:
+        """Wait until every rank has come here."""
+        self.any(False)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on some rank: a decision that all of them must take alike."""
+        import torch
+
+        return bool(self.all_reduce(torch.tensor([int(flag)]))[0])
+
+    def gather_bytes(self, content: bytes) -> list[bytes]:
+        """What every rank gave, in their order, on rank 0; on the others an empty list."""
+        lengths = self._lengths(content)
+        with self._talking() as distributed:
+            if not self.is_first:
+                if content:
+                    distributed.send(_as_tensor(content), 0)
+                return []
+            contents = [content]
+            for rank in range(1, self.size):
+                received = _as_tensor(bytes(lengths[rank]))
+                if lengths[rank]:
+                    distributed.recv(received, rank)
+                contents.append(received.numpy().tobytes())
+            return contents
+
+    def broadcast_bytes(self, content: bytes = b"") -> bytes:
+        """What rank 0 gave, on every rank; what others give is ignored."""
+        length = self._lengths(content)[0]
+        if not length:
+            return b""
+        buffer = _as_tensor(content if self.is_first else bytes(length))
+        with self._talking() as distributed:
+            distributed.broadcast(buffer, 0)
+        return content if self.is_first else buffer.numpy().tobytes()
+
+    def exchange_bytes(self, content: bytes) -> list[bytes]:
+        """What every rank gave, in their order, on every rank."""
+        lengths = self._lengths(content)
+        gathered = self.broadcast_bytes(b"".join(self.gather_bytes(content)))
+        ends = [sum(lengths[: rank + 1]) for rank in range(self.size)]
+        return [gathered[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+    def close(self) -> None:
+        """Leave the others; they must not wait for this one any more."""
+        from torch import distributed
+
+        if distributed.is_initialized():
+            with contextlib.suppress(RuntimeError):
+                distributed.destroy_process_group()
+        self._store = None
+
+    def _lengths(self, content: bytes) -> list[int]:
+        """How many bytes each rank has."""
+        import torch
+
+        lengths = torch.zeros(self.size, dtype=torch.int64)
+        lengths[self.rank] = len(content)
+        return self.all_reduce(lengths).tolist()
+
+    @contextlib.contextmanager
+    def _talking(self) -> Iterator:
+        """Yields torch.distributed, begun. What it raises within is the loss of a rank: a `MachineFault`."""
+        from torch import distributed
+
+        if self._lost:
+            raise self._lost
+        try:
+            if not distributed.is_initialized():
+                self._begin(distributed)
+            yield distributed
+        except RuntimeError as error:  # of which torch's own errors of the network are kinds
+            self._lost = self._fault(error)
+            raise self._lost from error
+
+    def _begin(self, distributed) -> None:
+        """Find the other ranks."""
+        import torch
+
+        start = timedelta(seconds=START_SECONDS)
+        self._store, rank, size = next(distributed.rendezvous("env://", timeout=start))
+        on_cards = torch.cuda.is_available() and distributed.is_nccl_available()
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_cards else "gloo",
+            store=distributed.PrefixStore("nnlab", self._store),
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(seconds=WAIT_SECONDS),
+        )
+
+    def _fault(self, error: RuntimeError) -> MachineFault:
+        """The loss of a rank in a sentence."""
+        message = " ".join(str(error).split())
+        if (store := self._store) is None:
+            return MachineFault(f"rank {self.rank} of {self.size} did not find the others: {message}")
+        gone = self._roll_call(store)
+        if len(gone) == 1:
+            return MachineFault(
+                f"rank {gone[0]} of {self.size} is gone: it failed, was killed, or its machine is lost"
+            )
+        if gone:
+            return MachineFault(f"ranks {', '.join(map(str, gone))} of {self.size} are gone")
+        return MachineFault(f"rank {self.rank} of {self.size} lost touch with another: {message}")
+
+    def _roll_call(self, store) -> list[int]:
+        """The ranks that do not say within seconds that they are left. To say it they must notice that one is
+        lost: this rank leaves the group, so that whoever waits for it does."""
+        self.close()
+        others = set(range(self.size)) - {self.rank}
+        end = time.monotonic() + ROLL_CALL_SECONDS
+        try:
+            store.set(f"nnlab left {self.rank}", b"1")
+            while others and time.monotonic() < end:
+                others -= {rank for rank in others if store.check([f"nnlab left {rank}"])}
+                time.sleep(0.05)
+        except RuntimeError:  # the store was in rank 0, or on its machine
+            return [0]
+        return sorted(others)
+
+
+def _as_tensor(content: bytes) -> torch.Tensor:
+    """A copy of the bytes as numbers, (n,) uint8."""
+    import torch
+
+    return (
+        torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        if content
+        else torch.empty(0, dtype=torch.uint8)
+    )

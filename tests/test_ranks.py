@@ -1,0 +1,106 @@
+"""The processes of one run: what they sum and send each other, and what the others say once one is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from rank_processes import run_ranks
+
+from nnlab.errors import MachineFault, UserError
+from nnlab.runtime import ranks as ranks_module
+from nnlab.runtime.ranks import NUMBERS, ranks
+from nnlab.runtime.threads import computing
+
+ENVIRONMENT = dict(RANK="1", WORLD_SIZE="3", LOCAL_RANK="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
+
+
+def test_alone_without_torchrun(monkeypatch):
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    assert ranks() is None
+    for name, value in ENVIRONMENT.items():
+        assert ranks() is None  # some of it is not torchrun's
+        monkeypatch.setenv(name, value)
+    assert (ranks().rank, ranks().size, ranks().is_first) == (1, 3, False)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert ranks() is None
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["", "-1", "one", "\u0663"])
+def test_impossible_numbers_are_refused(monkeypatch, name, value):
+    for other, number in ENVIRONMENT.items():
+        monkeypatch.setenv(other, number)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=name):
+        ranks()
+
+
+def test_asking_imports_no_torch():
+    code = "import sys; from nnlab.runtime.ranks import ranks; ranks(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def talk():
+    r = ranks()
+    with computing():  # as training does
+        total = r.all_reduce(torch.arange(5, dtype=torch.float64) * (r.rank + 1)).tolist()
+    own = bytes([r.rank]) * (1000 * r.rank)  # rank 0 has none
+    said = (
+        r.gather_bytes(own),
+        r.broadcast_bytes(b"of %d" % r.rank),
+        r.exchange_bytes(own),
+        r.broadcast_bytes(),
+    )
+    flags = r.any(r.rank == 2), r.any(False)
+    r.barrier()
+    r.close()
+    return total, said, flags
+
+
+def test_tensors_are_summed_and_bytes_sent():
+    contents = [b"", b"\1" * 1000, b"\2" * 2000]
+    for rank, (total, (gathered, sent, exchanged, nothing), flags) in enumerate(run_ranks(3, talk)):
+        assert total == [0, 6, 12, 18, 24]
+        assert gathered == ([] if rank else contents)
+        assert (sent, exchanged, nothing) == (b"of 0", contents, b"")
+        assert flags == (True, False)
+
+
+def die(victim: int):
+    ranks_module.ROLL_CALL_SECONDS = 1.0
+    r = ranks()
+    r.barrier()
+    if r.rank == victim:
+        os.kill(os.getpid(), signal.SIGKILL)
+    sentences = []
+    for _ in range(2):  # it says the same at once
+        try:
+            for _ in range(100):
+                r.all_reduce(torch.ones(1000))
+        except MachineFault as fault:
+            sentences.append(str(fault))
+    return sentences
+
+
+@pytest.mark.parametrize("victim", [0, 2])  # rank 0 also has what all ranks read and write
+def test_the_rank_that_is_lost_is_named(victim):
+    said = run_ranks(3, die, victim)
+    assert said.pop(victim) is None
+    sentence = f"rank {victim} of 3 is gone: it failed, was killed, or its machine is lost"
+    assert said == [[sentence] * 2] * 2
+
+
+def come_alone():
+    ranks_module.START_SECONDS = 0.5
+    with pytest.raises(MachineFault, match="rank 0 of 2 did not find the others"):
+        ranks().barrier()
+    return True
+
+
+def test_a_rank_that_never_comes(monkeypatch):
+    """Two of two are asked for, of which the second ends at once."""
+    assert run_ranks(2, lambda: come_alone() if ranks().is_first else None) == [True, None]
