@@ -3,9 +3,9 @@
     torchrun --no-python --nproc-per-node=2 nnlab train batch_size=4096
 
 Each is a rank: 0, 1, ... of `size`. They all run the same program and call the same methods in the same
-order, or wait for each other until the time is up. Tensors are summed by gloo on a CPU, by nccl on cards; bytes
-always travel by gloo. A rank that is lost becomes a `MachineFault` in all others, which names it if that can be
-known.
+order, or wait for each other until the time is up. Tensors are summed by gloo on a CPU, by nccl on cards;
+bytes always travel by gloo. A rank that is lost becomes a `MachineFault` in all others, which names it if
+that can be known.
 
 Nothing here imports torch before it is needed, so that a command may ask `ranks()` before anything else.
 """
