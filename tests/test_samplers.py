@@ -76,6 +76,27 @@ def test_it_learns_to_avoid_what_fails(name, objective):
         assert search_with_failures(*case, trials[: size * (batches - 1)]) == trials
 
 
+class InferringTPE(TPE):
+    """TPE whose search space is Optuna's to infer from the trials."""
+
+    def optuna(self, space, seed, worked=0, failed=0):
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(0, self.startup - failed))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("share", [0.9, 1])  # of the trials fail
+def test_tpe_searches_the_space_that_optuna_would_infer(objective, share):
+    case = objective, 3, 6, lambda p: p["l2"] < share
+    own, inferred = (search_with_failures(kind(startup=4), *case) for kind in (TPE, InferringTPE))
+    assert own == inferred
+
+
+@pytest.mark.parametrize("space", [name for name, space in SPACES.items() if not space.conditional])
+def test_so_in_any_space(space):
+    own, inferred = (search(SPACES[space], kind(startup=4), count=20) for kind in (TPE, InferringTPE))
+    assert own == inferred
+
+
 @learning_samplers
 def test_as_long_as_all_fail_it_looks_elsewhere(name):
     """Failures are no reason to stay in one region."""

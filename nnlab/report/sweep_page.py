@@ -50,7 +50,8 @@ def _sections(data: ReportData, importance_of: dict[str, float]) -> Iterator[Sec
 def _trials(data: ReportData) -> Iterator[Table | Text]:
     """The table of trials: ranked ones, the best first, then the pruned and the failed."""
     ranked = rank_trials(data.trials, data.directions)
-    ranked += [t for t in data.trials if t not in ranked]
+    numbers = {t.number for t in ranked}
+    ranked += [t for t in data.trials if t.number not in numbers]
     keys = list(dict.fromkeys(key for trial in data.trials for key in trial.params))
     objectives = [metric_label(name, data.task) for name in data.objectives]
     headings = ["trial", "state", *objectives, "epochs", *keys, "note"]

@@ -134,7 +134,8 @@ class TPE(Sampler):
 
         # Without groups Optuna would draw what only some trials have at random, each by itself.
         group = {"multivariate": True, "group": True} if space.conditional else {}
-        return TPESampler(seed=seed, n_startup_trials=max(0, self.startup - failed), **group)
+        sampler = TPESampler(seed=seed, n_startup_trials=max(0, self.startup - failed), **group)
+        return sampler if space.conditional else _once_there_are_results(sampler, _distributions(space))
 
     def observation(self, trial, signs, worked):
         return None if trial.state == FAILED else trial
@@ -235,4 +236,21 @@ def _with_search_space(sampler, distributions: dict):
     """The sampler with a fixed search space. Optuna would infer it from finished trials, and so draw the
     whole first batch at random."""
     sampler.infer_relative_search_space = lambda study, trial: distributions
+    return sampler
+
+
+def _once_there_are_results(sampler, distributions: dict):
+    """The TPE sampler with a fixed search space, once there are results; for several objectives with none, so
+    that each parameter is drawn by itself. It is what Optuna infers anew for every trial from all others,
+    which after thousands of them takes longer than the choice."""
+    from optuna.trial import TrialState
+
+    results = (TrialState.COMPLETE, TrialState.PRUNED)
+
+    def search_space(study, trial):
+        earlier = study.get_trials(deepcopy=False)
+        is_known = len(study.directions) == 1 and any(t.state in results for t in earlier)
+        return distributions if is_known else {}
+
+    sampler.infer_relative_search_space = search_space
     return sampler

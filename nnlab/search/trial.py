@@ -60,10 +60,12 @@ def rank_trials(trials: Iterable[Trial], signs: tuple[int, ...]) -> list[Trial]:
 
 def pareto_front(trials: list[Trial], signs: tuple[int, ...]) -> list[Trial]:
     """The trials that are not dominated: none is at least as good in every objective and better in one."""
-    values = np.array([t.values for t in trials]).reshape(len(trials), -1) * signs  # (n, objectives)
-    front = []
-    for trial, v in zip(trials, values, strict=True):
-        dominating = (values <= v).all(1) & (values < v).any(1)
-        if not dominating.any():
-            front.append(trial)
-    return front
+    values = np.array([t.values for t in trials]).reshape(-1, len(signs)) * signs  # (n, objectives)
+    # What is first in lexicographic order is not dominated; then what it dominates is out of the question.
+    rest, front = np.lexsort(values.T[::-1]), []
+    while len(rest):
+        front.append(rest[0])
+        v, others = values[rest[0]], values[rest[1:]]
+        dominated = (v <= others).all(1) & (v < others).any(1)
+        rest = rest[1:][~dominated]
+    return [trials[index] for index in sorted(front)]
