@@ -39,6 +39,7 @@ KNOWN_BY = {
     "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
     "onnxruntime": {"prediction"},
     "grandalf": {"records"},
+    "ray": {"jobs"},
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.
 WAITED_FOR = {
@@ -56,7 +57,7 @@ WAITED_FOR = {
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.
 LATE = {
     "optuna", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "plotly", "tensorboard", "onnx",
-    "onnxruntime", "grandalf",
+    "onnxruntime", "grandalf", "ray",
 }  # fmt: skip
 IMPORTED_LATE = {
     "nnlab.search": {"optuna_conversion", "database", "journal", "ledger", "study", "sweep"},
