@@ -9,6 +9,7 @@ inherit the handler, and each has its own copy of the flags.
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP
 _stop_requested = False  # whether training is to end after the current epoch
 _is_handled = False  # whether a caller of `stop_at_epoch_end` checks `_stop_requested`
 _last_signal = 0  # the number of the last signal that interrupted; 0 if none did
+_deferring = 0  # how many blocks of `signals_deferred` are open
+_deferred_signal = 0  # the number of the signal that arrived in one of them and is to interrupt; 0: none
 
 
 def stop_requested() -> bool:
@@ -111,6 +114,8 @@ def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
 
 def request_stop_on_signals() -> None:
     """For a worker process: however many signals arrive, only its parent ends it."""
+    global _deferring, _deferred_signal
+    _deferring = _deferred_signal = 0  # of the parent, which started the worker in such a block
     _handle_with(lambda number, frame: request_stop(), *ENDING_SIGNALS)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
@@ -119,18 +124,33 @@ def request_stop_on_signals() -> None:
 @contextmanager
 def signals_deferred() -> Iterator[None]:
     """Defer signals until the end of the block, which must not be left half done."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    global _deferring
+    if threading.current_thread() is not threading.main_thread():  # which handles no signals
         yield
         return
-    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS) if has_masks else set()
+    _deferring += 1
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+        _deferring = max(0, _deferring - 1)  # a fork has begun anew
+        if has_masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+        _raise_deferred()
+
+
+def _raise_deferred() -> None:
+    if _deferred_signal and not _deferring:
+        _raise(_deferred_signal, None)
 
 
 def _raise(number, frame):
-    global _last_signal
+    global _last_signal, _deferred_signal
+    if _deferring:  # another thread, whose mask does not block it, has taken the signal in
+        _deferred_signal = number
+        return
+    _deferred_signal = 0
     _last_signal = number
     raise KeyboardInterrupt
 

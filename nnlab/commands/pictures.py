@@ -91,18 +91,15 @@ def costing_nothing(command: str, what: str) -> Iterator[None]:
 def _draw(name: str, folders: dict[str, Path], folder: Path, cache: DataCache | None) -> Path:
     """Draw one picture into `folder`, and into its TensorBoard events."""
     from nnlab.pictures.base import shown_runs
-    from nnlab.records.events import EventFile  # imports tensorboard
+    from nnlab.records.events import event_file  # imports tensorboard
 
     runs = shown_runs(folders, cache)
     png, file = picture(name).draw(runs), folder / f"{name}.png"
     refuse_links(file)
     with atomic_write(file) as temporary:
         temporary.write_bytes(png)
-    events = EventFile(folder)
-    try:
+    with event_file(folder) as events:
         events.image(max(row["epochs"] for row in runs[0].stored.rows), name, png)
-    finally:
-        events.close()
     return file
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnlab.records.events import EventFile
+from nnlab.records.events import event_file
 from nnlab.records.files import EVENT_FILE_PREFIX
 
 COMPARISON_RUN = "comparison"
@@ -20,9 +20,8 @@ def write_comparison_events(folder: Path, lines: Sequence[str], png: bytes, unit
     """
     if not any(True for _ in folder.glob(f"*/{EVENT_FILE_PREFIX}*")):
         return False
-    file = EventFile(folder / COMPARISON_RUN)
     text = "\n".join(f"    {line}" for line in lines)  # Markdown shows indented lines as they are
-    file.text(TEXT_TAG, text, units)
-    file.image(units, PICTURE_TAG, png)
-    file.close()
+    with event_file(folder / COMPARISON_RUN) as file:
+        file.text(TEXT_TAG, text, units)
+        file.image(units, PICTURE_TAG, png)
     return True

@@ -11,6 +11,8 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -19,6 +21,7 @@ from tensorboard.compat.proto.types_pb2 import DT_DOUBLE, DT_FLOAT, DT_STRING
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
+from nnlab.interruption import signals_deferred
 from nnlab.records.files import EVENT_FILE_PREFIX, open_cut, synced_size
 from nnlab.records.hparam_columns import BOOL_TYPE, NUMBER_TYPE, STRING_TYPE, column_type, to_column_type
 
@@ -28,6 +31,17 @@ COLUMN_TYPES = {
     NUMBER_TYPE: api_pb2.DATA_TYPE_FLOAT64,
     STRING_TYPE: api_pb2.DATA_TYPE_STRING,
 }
+
+
+@contextmanager
+def event_file(folder) -> Iterator[EventFile]:
+    """A new event file for a block that writes it quickly: it is closed, and a Ctrl-C waits, until then."""
+    with signals_deferred():
+        file = EventFile(folder)
+        try:
+            yield file
+        finally:
+            file.close()
 
 
 class EventFile:
@@ -47,8 +61,12 @@ class EventFile:
         suffix = f"{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
         self.path = folder / f"{EVENT_FILE_PREFIX}{int(now):010d}.{suffix}"
         self._file = open(self.path, "wb")
-        self._write(file_version="brain.Event:2")
-        self._file.flush()  # TensorBoard shows a run as soon as its file has a version
+        try:
+            self._write(file_version="brain.Event:2")
+            self._file.flush()  # TensorBoard shows a run as soon as its file has a version
+        except BaseException:
+            self._file.close()
+            raise
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Write one number per tag."""

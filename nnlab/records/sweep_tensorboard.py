@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shutil
 from pathlib import Path
 
-from nnlab.records.events import EventFile
+from nnlab.records.events import EventFile, event_file
 from nnlab.records.hparam_columns import hparam_name
 from nnlab.records.tensorboard import metric_tags, objective_tag
 from nnlab.search.settings import Search
@@ -63,7 +62,7 @@ class SweepTensorBoard:
         folder = self.folder / self._name(trial)
         temporary = folder.with_name(f".{folder.name}")
         shutil.rmtree(temporary, ignore_errors=True)
-        with contextlib.closing(EventFile(temporary)) as file:
+        with event_file(temporary) as file:
             self._write_events(file, trial, curves)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
@@ -83,7 +82,7 @@ class SweepTensorBoard:
 
     def _write_summary(self, trials: list[Trial]) -> None:
         sign, best_so_far = self.search.signs[0], math.inf
-        with contextlib.closing(EventFile(self.folder / "summary")) as file:
+        with event_file(self.folder / "summary") as file:
             for trial in trials:
                 if trial.values:
                     value = trial.values[0]

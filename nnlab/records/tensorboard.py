@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnlab.interruption import signals_deferred
 from nnlab.means import mean_of_finite
 from nnlab.metrics import METRICS, recorded_name
 from nnlab.records.events import EventFile
@@ -55,20 +56,28 @@ class TensorBoard:
         self._hparams = move_to_front(dict(flatten(hparams)), differ)
         self._differ = differ
         self._folder, self._row_files = Path(folder), []
-        self._run_file, is_new = self._event_file("", sizes)
+        self._means = EpochMeans(rows)
+        self._closed = False
+        with signals_deferred():  # an interrupt between would leave files open
+            self._run_file, is_new = self._event_file("", sizes)
+            try:
+                self._begin(is_new, names, sizes, make_graph)
+            except BaseException:
+                self._close_files()
+                raise
+
+    def _begin(self, is_new: bool, names, sizes, make_graph) -> None:
+        """Write what stands at the beginning of the run's file, and open those of rows."""
         if is_new:
             self._run_file.start_session(self._hparams)
             if make_graph:
                 self._run_file.graph(make_graph())
-        if rows > 1:
-            names = names or row_names([(row, 0, 0) for row in range(rows)])
-            folders = row_folders(names)
-            self._row_files = [self._event_file(folder, sizes)[0] for folder in folders]
-        if is_new and 0 < len(self._row_files) < rows:
+        if self._rows > 1:
+            for folder in row_folders(names or row_names([(row, 0, 0) for row in range(self._rows)])):
+                self._row_files.append(self._event_file(folder, sizes)[0])
+        if is_new and 0 < len(self._row_files) < self._rows:
             last = len(self._row_files) - 1
-            self._run_file.text("rows", f"Rows 0 to {last} of {rows} have curves of their own.")
-        self._means = EpochMeans(rows)
-        self._closed = False
+            self._run_file.text("rows", f"Rows 0 to {last} of {self._rows} have curves of their own.")
 
     def record(self, record) -> None:
         """Write a `Record`; a diverged row's NaN is written as NaN and left out of the mean."""
@@ -132,9 +141,12 @@ class TensorBoard:
         for epoch, means in self._means.remaining():
             self._run_file.scalars(epoch, means)
         self._run_file.end_session(succeeded)
+        self._close_files()
+        self._closed = True
+
+    def _close_files(self) -> None:
         for file in (self._run_file, *self._row_files):
             file.close()
-        self._closed = True
 
 
 class EpochMeans:
