@@ -25,7 +25,7 @@ from nnlab.data.sources import SOURCES, Data, Dataset, Digits
 from nnlab.data.spec import DataSpec
 from nnlab.data.splits import SPLITS, Fold, Holdout, Split
 from nnlab.errors import UserError, advise, shortened
-from nnlab.hyperparameters import Component, compose, control, kind, part, static, statics
+from nnlab.hyperparameters import Component, compose, control, decompose, kind, part, static, statics
 from nnlab.initializers import INITIALIZERS, Auto, Init
 from nnlab.losses import LOSS_OF_MAP, LOSSES
 from nnlab.metrics import METRICS
@@ -206,6 +206,15 @@ class Experiment(Component):
         if isinstance(data, dict):
             config = {**config, "data": {"normalization": "standard", **data}}
         return compose(Experiment, GROUPS, config)
+
+    def as_config(self) -> dict:
+        """The plain nested dict from which `from_config` makes an equal experiment. Raises `UserError` for a
+        part or a setting that no configuration can name, such as a class of this Python session.
+
+        >>> Experiment.from_config(Experiment(epochs=3).as_config()) == Experiment(epochs=3)
+        True
+        """
+        return decompose(self, GROUPS)
 
     def load(self) -> Dataset:
         """Load its data. Raises `UserError` if they cannot be read, or have values too large or too small."""

@@ -26,10 +26,12 @@ from nnlab import plugins
 from nnlab.allowed import Allowed, validate, yaml_text
 from nnlab.arguments import bind_arguments
 from nnlab.as_python import as_python, hint_for_unknown_setting
-from nnlab.choices import resolve_part
+from nnlab.choices import resolve_part, short_repr
 from nnlab.errors import UnknownSetting, UserError, nearest
-from nnlab.frozen_dict import FrozenDict
+from nnlab.frozen_dict import FrozenDict, plain
 from nnlab.settings_help import settings_of
+
+PLAIN_TYPES = (str, bool, int, float, type(None))  # of the leaves of a setting in YAML or JSON
 
 
 def _declare(kind, default, range):
@@ -209,7 +211,8 @@ def _unknown_key_error(cls: type, group: str, key: str, known: list[str]) -> Use
 
 
 def compose(cls: type, groups: dict, config: dict):
-    """The `cls` that a nested dict describes; keys in `groups` are parts, of the classes listed there.
+    """The `cls` that a nested dict describes; keys in `groups` are parts, of the classes listed there. One
+    that is made already stays.
 
     Raises `UserError` for an unknown key, or a value that is not allowed.
     """
@@ -217,8 +220,56 @@ def compose(cls: type, groups: dict, config: dict):
     for key in config:
         if key not in known:
             raise UserError(f"unknown key '{key}'{nearest(key, known, 'keys')}")
-    made = {group: make_part(groups[group], config[group], group) for group in groups if group in config}
+    described = [g for g in groups if g in config and not isinstance(config[g], Component)]
+    made = {group: make_part(groups[group], config[group], group) for group in described}
     return cls(**(config | made))
+
+
+def decompose(whole, groups: dict) -> dict:
+    """The plain nested dict from which `compose` makes an equal whole. Raises `UserError` for a part of which
+    the dict could not say the class, or a setting."""
+    config = {}
+    for f in fields(whole):
+        value = getattr(whole, f.name)
+        if kind(f) == "part":
+            config[f.name] = part_config(value, f.name, groups[f.name])
+        else:
+            config[f.name] = _plain_setting(value, f.name)
+    return config
+
+
+def part_config(part, group: str, classes: dict[str, type] | type) -> dict:
+    """The mapping from which `make_part` makes an equal part; without what it keeps that is no setting, such
+    as arrays. Raises `UserError` for a class that no name means, or a setting that is no plain value."""
+    own = type(part)
+    named = {} if own is classes else {"name": own.name}
+    if named and _named_class(classes if isinstance(classes, dict) else {}, group, own.name) is not own:
+        raise UserError(
+            f"{group} = {own.__name__}: no configuration can name this class; an installed package would "
+            f"announce it as a nnlab.{group}"
+        )
+    settings = [f for f in fields(part) if "kind" in f.metadata and f.init]
+    return named | {f.name: _plain_setting(getattr(part, f.name), f"{group}.{f.name}") for f in settings}
+
+
+def _named_class(table: dict[str, type], group: str, name: str) -> type | None:
+    try:
+        return plugins.lookup(table, group, name)
+    except UserError:
+        return None
+
+
+def _plain_setting(value, where: str):
+    """A setting as YAML and JSON have it."""
+    value = plain(value)
+    unvisited = [value]
+    while unvisited:
+        each = unvisited.pop()
+        if isinstance(each, dict | list):
+            unvisited += each.values() if isinstance(each, dict) else each
+        elif not isinstance(each, PLAIN_TYPES):
+            raise UserError(f"{where} has {short_repr(each)}, which only this Python session knows")
+    return value
 
 
 def kind(f) -> str:

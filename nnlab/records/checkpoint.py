@@ -8,14 +8,13 @@ text,
     files     of each run: the bytes of its metrics.jsonl and event files that belong to this state
     data      the fingerprints of the data sets
     fit       the values of the state
-    arrays    the names of its arrays, in order: safetensors keeps them in another
+    arrays    the names of its arrays, in order (runtime/packed.py)
 
 It lies in the run's folder, or in that of all runs of `-m`.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,11 @@ from nnlab.errors import UserError
 from nnlab.records.files import atomic_write
 from nnlab.records.run_folder import CHECKPOINT_FILE
 from nnlab.runtime.machine import in_bytes, refuse_too_large
+from nnlab.runtime.packed import unpack, with_header
 from nnlab.training.fit_state import FitState
 from nnlab.untrusted import is_count, plain_file, unlinked_file
 
 FORMAT_VERSION = 1
-HEADER_NAME = "json"  # the name of the array that holds the JSON text
 
 
 @dataclass(frozen=True)
@@ -48,35 +47,25 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     arrays, values = checkpoint.state.to_arrays()
     header = {
         "version": FORMAT_VERSION, "runs": [*checkpoint.files], "files": [*checkpoint.files.values()],
-        "data": checkpoint.data, "fit": values, "arrays": [*arrays],
+        "data": checkpoint.data, "fit": values,
     }  # fmt: skip
-    # NaN is a value here, and Python reads it again. Not as metadata: those have a limit of 100 MB.
-    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_write(folder / CHECKPOINT_FILE) as temporary:
-        save_file({HEADER_NAME: text, **contiguous}, temporary)
+        save_file(with_header(arrays, header), temporary)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """What `write_checkpoint` has written into `folder`. Somebody else may have: raises `UserError`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = folder / CHECKPOINT_FILE
     with plain_file(unlinked_file(path)) as file:
         size = path.stat().st_size
         refuse_too_large(f"'{path}' has {in_bytes(size)}", 2 * size)
         content = file.read(size + 1)
     try:
-        arrays = load(content)
-        header = json.loads(arrays.pop(HEADER_NAME).tobytes())
-        if {*header["arrays"]} != {*arrays}:
-            raise UserError("it has other arrays than it says")
-        arrays = {name: arrays[name] for name in header["arrays"]}
+        arrays, header = unpack(content)
         return _checkpoint(header, arrays)
     except UserError as e:
         raise UserError(f"'{path}' is not the state of a fit: {e}") from e
-    except (SafetensorError, ValueError, KeyError, RecursionError, MemoryError, TypeError) as e:
+    except (ValueError, KeyError, RecursionError, MemoryError, TypeError) as e:
         raise UserError(f"'{path}' is not the state of a fit: {' '.join(str(e).split())[:200]}") from e
 
 

@@ -105,7 +105,7 @@ class FitState:
         for number, stack in enumerate(self.stacks):
             stack_arrays = stack.snapshot.arrays if stack.snapshot else {}
             arrays |= {f"stacks/{number}/{name}": array for name, array in stack_arrays.items()}
-        values: dict = {"refit": self.refit, "stacks": [_stack_values(stack) for stack in self.stacks]}
+        values: dict = {"refit": self.refit, "stacks": [stack_values(stack) for stack in self.stacks]}
         for part in ("results", "refits"):
             results = getattr(self, part)
             values[part] = [_result_values(result) for result in results]
@@ -120,7 +120,7 @@ class FitState:
         stacks, arrays_by_owner = values.get("stacks"), _by_owner(arrays)
         _refuse(not isinstance(stacks, list), "expected a list of stacks")
         stack_states = [
-            _stack_from_values(tree, arrays_by_owner.pop(("stacks", n), {})) for n, tree in enumerate(stacks)
+            stack_from_values(tree, arrays_by_owner.pop(("stacks", n), {})) for n, tree in enumerate(stacks)
         ]
         parts = {}
         for part in ("results", "refits"):
@@ -159,11 +159,11 @@ def _are_rows(value) -> bool:
 # ---- stacks
 
 
-def _stack_values(stack: StackState) -> dict:
+def stack_values(stack: StackState) -> dict:
     return {"rows": list(stack.rows), "snapshot": stack.snapshot.values if stack.snapshot else None}
 
 
-def _stack_from_values(tree, arrays: Arrays) -> StackState:
+def stack_from_values(tree, arrays: Arrays) -> StackState:
     """The state of a stack from plain values and its arrays."""
     _refuse(not isinstance(tree, dict) or not _are_rows(tree.get("rows")), "a stack without its rows")
     snapshot = tree.get("snapshot")

@@ -1,0 +1,106 @@
+"""`Outcome`: what became of a job, as a value: the records of its epochs, or why there are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnlab.errors import UserError
+from nnlab.jobs.job import Job
+from nnlab.runtime.packed import pack, unpack
+from nnlab.training.fit_state import StackState, stack_from_values, stack_values
+from nnlab.training.record_arrays import records_from_arrays, records_to_arrays
+from nnlab.training.results import Record
+from nnlab.training.snapshot import Snapshot
+from nnlab.untrusted import is_number
+
+KIND = "outcome"
+TEXTS = ("worker", "error", "fault", "refused")
+PARTS = ("records", "state")  # of the names of arrays
+MOST_TEXT_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The records of a job's epochs, in order, and its state at the epoch `until`; None: its training ended.
+
+    seconds  that it took
+    worker   who trained it, for people
+    error    the traceback of a fault of nnlab
+    fault    a fault of the machine, in a sentence
+    refused  why this worker cannot train it, in a sentence: another version of nnlab, no data
+
+    A trial has no results: nobody tests it, and nobody keeps its weights.
+    """
+
+    records: tuple[Record, ...] = ()
+    state: Snapshot | None = None
+    seconds: float = 0.0
+    worker: str = ""
+    error: str = ""
+    fault: str = ""
+    refused: str = ""
+
+    @property
+    def is_trained(self) -> bool:
+        return not (self.error or self.fault or self.refused)
+
+    def to_bytes(self) -> bytes:
+        arrays, records = records_to_arrays(self.records)
+        arrays = {f"records/{name}": array for name, array in arrays.items()}
+        rows, state = (), self.state
+        if state:
+            rows = tuple(state.values["rows"])
+            arrays |= {f"state/{name}": array for name, array in state.arrays.items()}
+        values = {"kind": KIND, "records": records, "stack": stack_values(StackState(rows, state))}
+        return pack(arrays, values | {"seconds": self.seconds} | {key: getattr(self, key) for key in TEXTS})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Outcome:
+        """The outcome that `to_bytes` wrote. A stranger may have: raises `UserError`."""
+        try:
+            arrays, values = unpack(content)
+            if values.get("kind") != KIND or {*values} != {"kind", "records", "stack", "seconds", *TEXTS}:
+                raise UserError("it has other keys")
+            texts = {key: values[key] for key in TEXTS}
+            if not all(isinstance(t, str) and len(t) <= MOST_TEXT_CHARACTERS for t in texts.values()):
+                raise UserError("its words are not words")
+            if not is_number(values["seconds"]):
+                raise UserError("expected its seconds")
+            of_records, of_state = _by_part(arrays)
+            records = records_from_arrays(of_records, values["records"])
+            stack = stack_from_values(values["stack"], of_state)
+            return cls(tuple(records), stack.snapshot, values["seconds"], **texts)
+        except UserError as e:
+            raise UserError(f"it is not the outcome of a job: {e}") from e
+
+    def refuse_other_job(self, job: Job) -> None:
+        """Raise `UserError` unless these may be the records of that job: each of some of its rows, one epoch
+        after another, to the end of its stage."""
+        rows, epoch = {*job.rows} - {*job.prune}, job.state.values["epochs"] if job.state else 0
+        for record in self.records:
+            numbers, epoch = record.rows.tolist(), epoch + 1
+            if (
+                record.epoch != epoch
+                or not numbers
+                or len({*numbers}) < len(numbers)
+                or not {*numbers} <= rows
+            ):
+                raise UserError(
+                    f"the outcome of another job: its record of epoch {record.epoch} is out of place"
+                )
+            rows -= record.ended.keys()
+        if job.until is not None and epoch > job.until:
+            raise UserError(f"the outcome of another job, which went on to epoch {epoch}")
+
+
+def _by_part(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """The arrays of the records, and those of the state, by their names there."""
+    parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in PARTS}
+    for full, array in arrays.items():
+        part, _, name = full.partition("/")
+        if part not in parts:
+            raise UserError(f"unknown array {full!r:.80}")
+        parts[part][name] = array
+    return [*parts.values()]
