@@ -60,6 +60,7 @@ _HOMES = {
         "StepDecay", "simulate",
     ),
     "nnlab.stopping": ("Patience", "Stopping"),
+    "nnlab.jobs.launchers": ("Folder", "Launcher", "Local", "Ray", "Slurm"),
     "nnlab.search.pruners": ("Halving", "Hyperband", "Median", "Pruner"),
     "nnlab.search.samplers": ("CMAES", "GP", "Grid", "QMC", "Random", "Sampler", "TPE"),
     "nnlab.search.settings": ("Search",),

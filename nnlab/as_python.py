@@ -14,7 +14,7 @@ from nnlab.suggestions import as_hint, is_name, suggested_key, with_users_number
 
 GROUP_PATTERN = "|".join(declarations.CLASS_FILES)
 CLASS_OF_FILE = {"experiment.py": "Experiment", "search/settings.py": "Search"}
-SEARCH_GROUPS = ("sampler", "pruner")
+SEARCH_GROUPS = ("sampler", "pruner", "launcher")
 
 
 def hint_for_unknown_setting(

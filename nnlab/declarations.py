@@ -22,7 +22,8 @@ CLASS_FILES = {  # group -> the files that have its classes
     "data": "{data,tables}/*.py", "split": "data/splits.py", "model": "models/*.py",
     "init": "initializers.py", "regularizer": "regularizers.py", "optimizer": "optimizers/*.py",
     "schedule": "schedules/*.py", "stopping": "stopping.py", "sampler": "search/samplers.py",
-    "pruner": "search/pruners.py", "check": "checks/subject.py", "checkpoint": "commands/command_settings.py",
+    "pruner": "search/pruners.py", "launcher": "jobs/launchers.py",
+    "check": "checks/subject.py", "checkpoint": "commands/command_settings.py",
 }  # fmt: skip
 SINGLE_CLASSES = {
     "regularizer": "Regularizer",

@@ -34,7 +34,8 @@ KEYS_BESIDE_FOLDERS = ("measure", "seeds")  # of nnlab compare
 # Keys that take one value, even where commas would begin a search.
 SINGLE_VALUE_KEYS = {
     "measure",
-    "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner", "space",
+    "trials", "batch", "rows", "distinct", "plan", "report", "storage", "study", "sampler", "pruner",
+    "launcher", "space",
     "picture", "predictions", "show", "caption", "table", "version", "cells",
 }  # fmt: skip
 

@@ -17,7 +17,8 @@ from nnlab.records.files import RECORDING_KEYS
 SWEEP_FOLDER_KEYS = ("resume", "refine")
 # Where nnlab reads and writes: a configuration file may not set these.
 LOCATION_KEYS = ("hydra", "storage", "study", *SWEEP_FOLDER_KEYS)
-CHANGEABLE_ON_RESUME = {"trials", "plan", "report", *SWEEP_FOLDER_KEYS}  # may differ when a sweep is resumed
+# May differ when a sweep is resumed.
+CHANGEABLE_ON_RESUME = {"trials", "plan", "report", "launcher", *SWEEP_FOLDER_KEYS}
 
 
 @cache

@@ -10,6 +10,7 @@ from nnlab.allowed import LARGEST_COUNT
 from nnlab.arguments import typed
 from nnlab.errors import UserError
 from nnlab.hyperparameters import Component, compose, part, static
+from nnlab.jobs.launchers import LAUNCHERS, Launcher, Local
 from nnlab.metrics import METRICS, larger_is_better
 from nnlab.search.pruners import PRUNERS, Pruner
 from nnlab.search.samplers import SAMPLERS, TPE, Sampler
@@ -18,7 +19,7 @@ OBJECTIVES = (
     "val_loss", "val_error", "train_loss", "train_error", "penalty", "grad_norm", "small_weights",
     "parameters", *METRICS,
 )  # fmt: skip
-GROUPS = {"sampler": SAMPLERS, "pruner": PRUNERS}
+GROUPS = {"sampler": SAMPLERS, "pruner": PRUNERS, "launcher": LAUNCHERS}
 DEFAULT_TRIALS = 64
 
 
@@ -36,6 +37,7 @@ class Search(Component):
                earlier trials, else up to 128
     rows       the most rows of a stack; auto: as many as the cache has room for
     distinct   no trial twice
+    launcher   where trials train; no result depends on it
     """
 
     sampler: Sampler = part(SAMPLERS, TPE)
@@ -46,6 +48,7 @@ class Search(Component):
     batch: int | Literal["auto"] = static("auto", low=1, high=10_000)
     rows: int | Literal["auto"] = static("auto", low=1, high=LARGEST_COUNT)
     distinct: bool = static(True)
+    launcher: Launcher = part(LAUNCHERS, Local)
 
     if TYPE_CHECKING:  # what an editor knows: a part may be given by its name, though the field is the part
 
@@ -59,6 +62,7 @@ class Search(Component):
             batch: int | Literal["auto"] = ...,
             rows: int | Literal["auto"] = ...,
             distinct: bool = ...,
+            launcher: Launcher | str = ...,
         ) -> None: ...
 
     def __post_init__(self):
