@@ -20,11 +20,13 @@ PRINTED = re.compile(r"[!-~]+")  # a word of letters, digits and signs
 
 @dataclass(frozen=True)
 class Launcher(Component):
-    """Base class of the launchers. `remote`: its jobs leave this process as bytes."""
+    """Base class of the launchers. `remote`: its jobs leave this process as bytes. `stacks`: into how many a
+    batch of trials is divided."""
 
     group: ClassVar[str] = "launcher"
     name: ClassVar[str] = ""
     remote: ClassVar[bool] = True
+    stacks: ClassVar[int | Literal["auto"]] = "auto"
 
 
 @dataclass(frozen=True)
