@@ -7,8 +7,8 @@ from nnlab.jobs.running import run
 
 
 class Shuffled:
-    """Trains some waiting job, whichever, at each `collect`, and gives outcomes in any order: again those that
-    were given before, and some that nobody has asked for. The first `broken` outcomes are damaged."""
+    """Trains some waiting job, whichever, at each `collect`, and gives outcomes in any order: again those
+    that were given before, and some that nobody has asked for. The first `broken` outcomes are damaged."""
 
     def __init__(self, seed: int = 0, slots: int = 3, broken: int = 0):
         self.random, self.count, self.broken = random.Random(seed), slots, broken

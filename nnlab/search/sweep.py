@@ -279,12 +279,15 @@ class Sweep:
             yield numbers, known
 
     def _may_start(self, started: Sequence[StartedBatch], dispatcher: Dispatcher | None) -> bool:
-        """Whether another batch may be chosen now: before the results of others only if no choice, and no
-        pruning, depends on them."""
+        """Whether another batch may be chosen now, perhaps before the results of those that have started."""
         if not started or dispatcher is None:
             return not started
-        independent = not (self.search.sampler.learns or self.search.pruner.prunes)
-        return independent and dispatcher.waiting < JOBS_AHEAD * dispatcher.slots()
+        return self.chooses_ahead and dispatcher.waiting < JOBS_AHEAD * dispatcher.slots()
+
+    @property
+    def chooses_ahead(self) -> bool:
+        """Whether no choice, and no pruning, depends on the results of earlier batches."""
+        return not (self.search.sampler.learns or self.search.pruner.prunes)
 
     def plan(self) -> Plan:
         """The estimated cost of the remaining trials. A copy of the sweep chooses the first batch for it."""
