@@ -130,7 +130,9 @@ def test_train_is_the_default_experiment():
 def test_keys_and_values_are_those_of_the_dataclass(group, choice):
     config = composed(f"{group}={choice}", *WITH.get((group, choice), ()))
     keys, settings = own_keys(group, choice), config[group]
-    part = getattr(Experiment.from_config(config), group)
+    e = Experiment.from_config(config)
+    part = getattr(e, group)
+    assert Experiment.from_config(e.as_config()) == e
     default = as_settings(type(part)())
     assert set(keys) | (set(settings) if group == "regularizer" else set()) == set(default)
     assert set(settings) == set(default)
@@ -195,6 +197,7 @@ def test_every_experiment_composes_and_its_first_run_trains_for_two_epochs(name)
     overrides += ["split.repeats=1"] if "repeats" in splits else []
     experiments = [Experiment.from_config(experiment_settings(run.settings)) for run in runs_of(overrides)]
     assert len(set(experiments)) == len(experiments)
+    assert [Experiment.from_config(e.as_config()) for e in experiments] == experiments
     trains(experiments[0])
 
 
