@@ -301,7 +301,8 @@ def stack(components: list):
             stacked[f.name] = torch.tensor(values, dtype=torch.float64)[:, None]
         elif kind(f) == "control":
             stacked[f.name] = np.array(_equally_long(values), dtype=np.float64)
-    return replace(first, **stacked)
+    # Data have no such fields, and a copy of theirs would read all arrays anew.
+    return replace(first, **stacked) if stacked else first
 
 
 def _equally_long(values: list) -> list:
@@ -313,4 +314,4 @@ def _equally_long(values: list) -> list:
 def select(part, rows):
     """The same part for some rows of the stack."""
     stacked = [f.name for f in fields(part) if kind(f) in ("column", "control")]
-    return replace(part, **{name: getattr(part, name)[rows] for name in stacked})
+    return replace(part, **{name: getattr(part, name)[rows] for name in stacked}) if stacked else part

@@ -112,11 +112,11 @@ class Job:
 def _refuse_other_versions(versions) -> None:
     own = own_versions()
     if versions != own:
-        made_by = ", ".join(f"{name} {version}" for name, version in versions.items())
-        here = ", ".join(f"{name} {version}" for name, version in own.items())
-        raise OtherVersion(
-            f"the job is of {made_by:.80}, and here is {here}: its numbers might be others; install the same"
+        theirs = versions if isinstance(versions, dict) else {}
+        made_by, here = (
+            " and ".join(f"{name} {which.get(name, '?')!s:.40}" for name in own) for which in (theirs, own)
         )
+        raise OtherVersion(f"the job is of {made_by}, and here is {here}: its numbers might be others")
 
 
 def _checked(arrays: dict, values: dict) -> dict:

@@ -56,7 +56,7 @@ def _trained(job: Job, data, on_epoch, threads: int, start: float) -> Outcome:
     cache.keep_only(rows)
     training = Training(rows, cache.examples(rows[0]), threads, job.fused)
     if job.state:
-        training.restore(job.state)
+        _restore(training, job.state)
     training.end_rows(job.prune, "pruned")
     records = []
     while len(training) and training.epochs != job.until:
@@ -65,6 +65,14 @@ def _trained(job: Job, data, on_epoch, threads: int, start: float) -> Outcome:
         on_epoch(record.epoch)
     state = _timeless(training.state()) if len(training) else None
     return Outcome(tuple(records), state, time.perf_counter() - start, _own_name())
+
+
+def _restore(training: Training, state: Snapshot) -> None:
+    """Put the training where the state has it. Raises `UserError` for the state of another."""
+    try:
+        training.restore(state)
+    except ValueError as e:
+        raise UserError(f"the job begins with {e}") from e
 
 
 def _timeless(state: Snapshot) -> Snapshot:
