@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "train a network, over seeds and folds if asked",
     "compare": "which is better, and how sure: arms on the same seeds, in pairs",
     "sweep": "search hyperparameters; trials train as rows of stacks",
+    "work": "train the trials of a sweep of launcher=folder on this machine too",
     "reproduce": "train a published table anew, with a verdict for each cell",
     "graph": "draw a network: boxes, shapes, parameters, multiply-adds",
     "check": "find what is wrong: gradient, data, initialisation, learning rate",
@@ -54,12 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         try:
-            if "WORLD_SIZE" in os.environ:  # torchrun's
-                from nnlab.commands.rank_process import dispatch
-
-                code = dispatch(argv, _dispatch, COMMANDS)
-            else:
-                code = _dispatch(argv)
+            code = _dispatch(argv)
         except SystemExit as e:  # argparse has said what it had to say
             if isinstance(e.code, str):
                 raise

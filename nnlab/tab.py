@@ -29,7 +29,10 @@ LONG_OPTIONS = {
     "-cn": "--config-name",
     "-i": "--info",
 }
-OPTIONS_OF_FOLDER_COMMANDS = {"board": ("--help", "--port", "--newest"), "report": ("--help",)}
+OPTIONS_OF_FOLDER_COMMANDS = {
+    "board": ("--help", "--port", "--newest"), "report": ("--help",), "work": ("--help",),
+}  # fmt: skip
+KEYS_AFTER_FOLDER = {"report": ("output=",), "work": ("threads=", "wait=")}
 KEYS_BESIDE_FOLDERS = ("measure", "seeds")  # of nnlab compare
 # Keys that take one value, even where commas would begin a search.
 SINGLE_VALUE_KEYS = {
@@ -133,11 +136,12 @@ def _complete_few_options(words: list[str], word: str) -> tuple[Iterable[str] | 
 
 
 def _complete_folder_command(command: str, words: list[str], word: str) -> list[str]:
-    """After `nnlab board` and `nnlab report`: options and folders; a page may go to a file."""
+    """After `nnlab board`, `report` and `work`: options and folders, and after one the keys that are left."""
     if word.startswith("-"):
         return _starting_with(word, OPTIONS_OF_FOLDER_COMMANDS[command])
-    takes_output = command == "report" and words and not any(each.startswith("output=") for each in words)
-    return [*folders(word), *_starting_with(word, ["output="] * bool(takes_output))]
+    keys = KEYS_AFTER_FOLDER.get(command, ()) if words else ()
+    left = [key for key in keys if not any(each.startswith(key) for each in words)]
+    return [*folders(word), *_starting_with(word, left)]
 
 
 def _complete_run_command(command: str, words: list[str], word: str) -> Iterable[str]:

@@ -39,7 +39,6 @@ KNOWN_BY = {
     "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
     "onnxruntime": {"prediction"},
     "grandalf": {"records"},
-    "submitit": {"jobs"},
     "ray": {"jobs"},
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.
@@ -52,7 +51,7 @@ WAITED_FOR = {
      "nnlab.commands.compare"):
         {"torch", "optuna", "sklearn", "scipy", "rich"},
     ("nnlab.commands.compare_folders",): {"torch", "optuna", "sklearn", "matplotlib", "tensorboard"},
-    ("nnlab.commands.sweep", "nnlab.commands.board", "nnlab.commands.report"):
+    ("nnlab.commands.sweep", "nnlab.commands.board", "nnlab.commands.report", "nnlab.commands.work"):
         {"torch", "optuna", "sklearn", "scipy", "safetensors", "rich"},
 }  # fmt: skip
 # Each takes longer to import than a small run: modules that wait for one are themselves imported late.

@@ -80,6 +80,12 @@ def _timeless(state: Snapshot) -> Snapshot:
     return Snapshot(state.arrays, state.values | {"seconds": 0.0})
 
 
+def keep_data(key: str, content: bytes) -> None:
+    """Have the data of a key ready, as a process does whose forks are to share them. Raises `UserError`."""
+    cache = _caches[key] = DataCache()
+    cache.datasets[None] = from_bytes(content, key)  # of whatever settings: see `_cache_of`
+
+
 def _cache_of(job: Job, data: Callable[[str], bytes]) -> DataCache:
     """The cache that has the data of the job. Raises `UserError` if they are not to be had."""
     cache, own = _caches.pop(job.data, None) or DataCache(), job.experiments[0].data

@@ -7,6 +7,7 @@ is there: the data sets that lie in the folder are loaded before, once for all.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -28,8 +29,6 @@ from nnlab.jobs.whole_files import Damaged
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.5  # seconds between two looks for jobs
 BEATS_PER_LEASE = 3
-# Of the jobs that wait, one of the first so many is tried: workers that come at once do not all try the same.
-TRIED_FIRST = 32
 MOST_DEATHS = 2  # of processes of this machine that trained a job: then it is thought to be the job
 
 # (job, data of a key, call after each epoch) -> outcome: `nnlab.jobs.running.run`
@@ -144,17 +143,20 @@ class WorkLoop:
         """A job that waited and is this worker's now; empty if there is none."""
         if self._names and not self._trainers:
             self._begin()
+        choices = 1  # the first; the more workers were quicker, the further they spread
         while self._names:
-            name = self._names.pop(random.randrange(min(len(self._names), TRIED_FIRST)))
+            name = self._names.pop(random.randrange(min(len(self._names), choices)))
             if self.queue.claim(name, self.name):
                 self._pause = SHORTEST_PAUSE
                 return name
+            choices *= 2
         return ""
 
     def _begin(self) -> None:
         """Load the data, then start the processes, which share it."""
         for key in self.queue.data_keys():
-            self.load(key, self.queue.data(key))
+            with contextlib.suppress(FileNotFoundError, Damaged):  # the job that needs them says so
+                self.load(key, self.queue.data(key))
         self._beat()  # loading may have taken longer than a lease
         for _ in range(self.processes):
             self._start()

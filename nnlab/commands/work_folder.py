@@ -1,0 +1,59 @@
+"""What `nnlab work` finds in a sweep's folder before it trains: whether it is one, and has work for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nnlab import __version__
+from nnlab.errors import UserError
+from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, has_ended, torch_version
+from nnlab.records.run_path import JOB_WORDS, find_job
+from nnlab.records.sweep_folder import SWEEP_FILE
+from nnlab.records.text import shell_word
+from nnlab.untrusted import read_json, read_yaml
+
+SHARED_LAUNCHERS = ("folder", "slurm")  # those whose jobs lie in the sweep's folder
+
+
+def sweep_in(path: str) -> Path:
+    """The folder of the sweep. Raises `UserError` for that of anything else."""
+    kind, folder = find_job(path)
+    if kind != "sweep":
+        raise UserError(f"'{path}' is the folder of a {JOB_WORDS[kind]}, and nnlab work trains for a sweep")
+    return folder
+
+
+def sweep_has_ended(sweep: Path, queue: FolderQueue) -> bool:
+    """Whether there is nothing more to train. Raises `UserError` for a sweep that puts no jobs there."""
+    if said := queue.driver_said():
+        return has_ended(said)
+    if _mapping(sweep / SWEEP_FILE, read_json).get("ended"):
+        return True
+    launcher = _mapping(sweep / "config.yaml", read_yaml).get("launcher")
+    name = launcher.get("name", "local") if isinstance(launcher, dict) else "local"
+    if name not in SHARED_LAUNCHERS:
+        raise UserError(
+            f"'{sweep}' is a sweep of launcher={name}, which leaves nothing to other machines; for that, end "
+            f"it, and go on by nnlab sweep resume={shell_word(str(sweep))} launcher=folder"
+        )
+    return False
+
+
+def _mapping(file: Path, read: Callable[[Path], object]) -> dict:
+    tree = read(file)
+    if not isinstance(tree, dict):
+        raise UserError(f"'{file}' is not as nnlab writes it")
+    return tree
+
+
+def refuse_other_versions(settings: QueueSettings) -> None:
+    """Raise `UserError` unless nnlab and torch here are those of the sweep: bits might be others."""
+    here = {"nnlab": __version__, "torch": torch_version()}
+    there = {"nnlab": settings.nnlab, "torch": settings.torch}
+    for name, version in here.items():
+        if there[name] != version:
+            raise UserError(
+                f"the sweep runs with {name} {there[name]:.40}, and here is {name} {version}: its numbers "
+                f"might be others; install the same"
+            )
