@@ -55,7 +55,12 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         try:
-            code = _dispatch(argv)
+            if "WORLD_SIZE" in os.environ:  # torchrun's
+                from nnlab.commands.rank_process import dispatch
+
+                code = dispatch(argv, _dispatch, COMMANDS)
+            else:
+                code = _dispatch(argv)
         except SystemExit as e:  # argparse has said what it had to say
             if isinstance(e.code, str):
                 raise

@@ -32,10 +32,16 @@ def stop_requested() -> bool:
     return _stop_requested
 
 
-def request_stop() -> None:
-    """Ask training to end after the current epoch."""
-    global _stop_requested
+def request_stop(by_signal: int = 0) -> None:
+    """Ask training to end after the current epoch; perhaps since another process got that signal."""
+    global _stop_requested, _last_signal
     _stop_requested = True
+    _last_signal = by_signal or _last_signal
+
+
+def last_signal() -> int:
+    """The number of the last signal that interrupted; 0 if none did."""
+    return _last_signal
 
 
 def was_interrupted() -> bool:
@@ -116,7 +122,7 @@ def request_stop_on_signals() -> None:
     """For a worker process: however many signals arrive, only its parent ends it."""
     global _deferring, _deferred_signal
     _deferring = _deferred_signal = 0  # of the parent, which started the worker in such a block
-    _handle_with(lambda number, frame: request_stop(), *ENDING_SIGNALS)
+    _handle_with(lambda number, frame: request_stop(number), *ENDING_SIGNALS)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 

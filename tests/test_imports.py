@@ -39,6 +39,7 @@ KNOWN_BY = {
     "onnx": {"prediction"},  # prediction.onnx_file, onnx_operators
     "onnxruntime": {"prediction"},
     "grandalf": {"records"},
+    "submitit": {"jobs"},
     "ray": {"jobs"},
 }
 # What a person waits for before anything is said: these modules, and all that they import at their top.

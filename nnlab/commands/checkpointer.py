@@ -38,9 +38,15 @@ class Checkpointer:
         """Remove the checkpoint of a fit that has ended."""
         (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
+    @property
+    def resume_line(self) -> str:
+        """The command that goes on with the fit."""
+        return shell_line(["nnlab", "train", f"resume={self.folder}"])
+
     def how_to_resume(self) -> str:
-        line = shell_line(["nnlab", "train", f"resume={self.folder}"])
-        return f"to go on: {line}" if self.is_written else f"to begin it again: {line}"
+        return (
+            f"to go on: {self.resume_line}" if self.is_written else f"to begin it again: {self.resume_line}"
+        )
 
     def _name(self, run: Path) -> str:
         return "" if run == self.folder else run.relative_to(self.folder).as_posix()

@@ -76,6 +76,16 @@ def check_output_locations(config: DictConfig, typed_keys: set[str]) -> None:
             )
 
 
+def check_launcher(config: DictConfig, typed_keys: set[str]) -> None:
+    """Raise `UserError` if a file says which cluster trains: whoever has it could run anything here."""
+    address = OmegaConf.select(config, "launcher.address")
+    if address is not None and "launcher.address" not in typed_keys:
+        raise UserError(
+            f"launcher.address = '{address}': a configuration file may not say which cluster trains; if you "
+            f"want it, write it on the command line"
+        )
+
+
 @cache
 def _default_locations() -> dict[str, set]:
     """key -> the output locations that nnlab's own configurations, and Hydra's, give it."""

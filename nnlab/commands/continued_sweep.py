@@ -57,13 +57,21 @@ def _quoted_override(key: str, text: str) -> str:
     return grammar.override_for(key, text.replace("${", "\\${"))
 
 
+def is_launcher_word(override: str) -> bool:
+    """Whether an override says where trials train, which no result depends on."""
+    return key_of(override).partition(".")[0] == "launcher"
+
+
 # ---- From command line to command line
 
 
 def resumed_line(line: CommandLine, sweep_json: dict) -> CommandLine:
-    """The line of the resumed sweep: the overrides in its sweep.json, replaced by those of `line`."""
+    """The line of the resumed sweep: the overrides in its sweep.json, replaced by those of `line`.
+
+    Where it trains, `line` alone says: what is stored may be a stranger's, and chooses no cluster.
+    """
     stored, storage = without_passwords([str(override) for override in sweep_json["words"]])
-    overrides = [override for override in stored if key_of(override) not in line.keys()]
+    overrides = [o for o in stored if key_of(o) not in line.keys() and not is_launcher_word(o)]
     overrides += line.overrides
     if "count" in sweep_json and "trials" not in line.keys():  # an earlier resume= may have asked for more
         overrides = [override for override in overrides if key_of(override) != "trials"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from nnlab.commands import early_end, folders, search_picture, sweep_screen
+from nnlab.commands import early_end, folders, launching, search_picture, sweep_screen
 from nnlab.commands.command_line import CommandLine
 from nnlab.commands.messages import print_advice
 from nnlab.commands.pictures import EndedRun, show_pictures
@@ -74,7 +74,8 @@ def search(job: PreparedSweep, renderer: ReportRenderer | None, new_folder: Path
         closing_ledger(job),
     ):
         try:
-            return _search(job, SweepWriter(folder, job), renderer)
+            writer = SweepWriter(folder, job)
+            return _search(job, writer, renderer)
         finally:
             shutil.rmtree(path / UNFINISHED_FOLDER, ignore_errors=True)
 
@@ -94,19 +95,20 @@ def _describe_saved(path: Path, job: PreparedSweep) -> str:
     if not job.request.resume_folder and not job.sweep.ledger:
         folders.remove_unstarted(path)
         return "nothing was begun"
-    again = shell_line(["nnlab", "sweep", f"resume={path}"])
+    again = shell_line(["nnlab", "sweep", f"resume={path}", *launching.words(job.request.line)])
     return f"every finished batch is kept; to go on: {again}"
 
 
 def _search(job: PreparedSweep, writer: SweepWriter, renderer: ReportRenderer | None) -> int:
     sweep = job.sweep
     with SweepConsole(sweep.search, sweep.count, sweep.epochs, job.task, sweep.trials) as console:
-        console.start(sweep_screen.first_lines(job))
         hopeless = ""
-        try:
-            train_trials(job, writer, console)
-        except AllTrialsFailed as why:  # trial after trial diverges: their results are still shown
-            hopeless = str(why)
+        with launching.executor_in(writer.path, job):
+            console.start([*sweep_screen.first_lines(job), *launching.first_lines(sweep, writer.path)])
+            try:
+                train_trials(job, writer, console)
+            except AllTrialsFailed as why:  # trial after trial diverges: their results are still shown
+                hopeless = str(why)
         winner = _finish(job, writer, console, renderer, hopeless)
     if hopeless:
         say("sweep", hopeless)

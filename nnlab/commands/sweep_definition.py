@@ -228,7 +228,9 @@ def _default_run(
     set_hydra_job(config, None)
     config_checks.check_composed(config, composer.options)
     if line.config_dir is not None:
-        config_checks.check_output_locations(config, {override.key_or_group for override in fixed})
+        typed_keys = {override.key_or_group for override in fixed}
+        config_checks.check_output_locations(config, typed_keys)
+        config_checks.check_launcher(config, typed_keys)
     run = make_run(config, shared, line.prefix())
     names = [override.input_line for override in fixed if _names_folder(override)]
     names += [key for key in searched if any(word.startswith(f"{key}=") for word in line.overrides)]
@@ -239,9 +241,11 @@ def _default_run(
 def _names_folder(override: Override) -> bool:
     """Whether the override becomes part of the name of the sweep's folder, and so of the study.
 
-    The database does not: it tells nothing about the search, and may contain secrets.
+    The database and the launcher do not: they tell nothing about the search, and may contain secrets.
     """
     if hydra_overrides.is_hydra_setting(override) or override.key_or_group == "storage":
+        return False
+    if continued_sweep.is_launcher_word(override.input_line):
         return False
     return override.input_line != "space=none"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnlab.commands import baseline_text
+from nnlab.commands import baseline_text, launching
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.commands.winner import Winner
 from nnlab.records.console import board_command
@@ -133,7 +133,7 @@ def result_lines(
     job: PreparedSweep, console: SweepConsole, winner: Winner | None, importances: dict
 ) -> list[str]:
     """The best trials, the importances, and the command that repeats the winner."""
-    lines = [*console.table(), ""]
+    lines = [*console.table(), "", *launching.time_lines(job.sweep)]
     if importances:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in importances.items())
         lines += labelled_lines("importance", shares)

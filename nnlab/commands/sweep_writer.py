@@ -61,6 +61,7 @@ class SweepWriter:
         if self._sweep.count < self._sweep.requested:
             ended = "the space has no further trial"
         seconds = self._sweep.seconds
+        elsewhere = {"waiting": seconds.waiting, "moving": seconds.moving, "workers": seconds.workers}
         self._folder.write_about(
             self._about
             | {"trials": counts, "ended": hopeless or ended, "best": None, "test": {}}
@@ -71,6 +72,7 @@ class SweepWriter:
                     "total": process_age(),
                     "training": seconds.training,
                     "search": seconds.search,
+                    **(elsewhere if seconds.workers else {}),
                 },
             }
         )

@@ -43,6 +43,7 @@ from nnlab.runtime.devices import device
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.memory import memory_needed, refuse_too_large
+from nnlab.training.rank_leader import leader
 from nnlab.training.results import Record
 from nnlab.training.unbalanced import unbalanced_advice
 
@@ -73,7 +74,13 @@ def begin_runs(
     resumed wherever the process is killed from now on.
     """
     prepare_run = partial(prepare, cache=DataCache())
-    prepared = list(prepared_runs(command, runs, prepare_run, make_parent, check))
+
+    def check_all(fits: list[Fit]) -> None:
+        if check:
+            check(fits)
+        joint_fit(fits).lead(leader())
+
+    prepared = list(prepared_runs(command, runs, prepare_run, make_parent, check_all))
     if folder := prepared[0].multirun_folder:
         try:
             for run in prepared:
@@ -193,7 +200,7 @@ def _train(
     runs: list[PreparedRun], folder: Path, make_console: Callable, conclude: Callable, resumed: Resumed | None
 ) -> int:
     """Train these runs in one fit; returns 1 if every row of some run diverged."""
-    fit, recorders = joint_fit([run.prepared for run in runs]), Recorders()
+    fit, recorders = joint_fit([run.prepared for run in runs]).lead(leader()), Recorders()
     describe = partial(
         training_session.save_and_describe_all,
         recorders.writers,
@@ -205,6 +212,8 @@ def _train(
         fit.resume(checkpoint.state)
     settings = [checkpoint_settings(run.settings) for run in runs]
     checkpointer = Checkpointer(folder, fit, recorders, settings)
+    if leader():
+        leader().how_to_resume = checkpointer.resume_line
     with early_end.reporting_what_is_saved(describe), ExitStack() as open_runs:
         for index, order in enumerate(_run_orders(runs)):
             sizes, is_closed = _written_before(index, resumed)
@@ -257,7 +266,7 @@ def _run_orders(runs: list[PreparedRun]) -> list[RunRequest]:
 def _make_console(runs: list[PreparedRun], recorders: Recorders, fit: Fit) -> Console:
     """The screen that shows the epochs of one run."""
     (writer,) = recorders.writers
-    validates, trains_together = writer.experiment.split.validates, len(fit.stacks()) <= fit.processes
+    validates, trains_together = writer.experiment.split.validates, len(fit.stacks()) <= fit.trained_at_once
     rows, epochs = len(fit.rows), writer.experiment.epochs
     metric = writer.experiment.metric
     return Console(

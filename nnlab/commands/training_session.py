@@ -12,6 +12,7 @@ from nnlab.commands.folders import remove_unstarted
 from nnlab.errors import describe_machine_fault
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
+from nnlab.training.rank_leader import leader
 
 
 def save_and_describe_all(writers: list, folders: list[Path], is_resumed: bool = False) -> str:
@@ -36,7 +37,9 @@ def train(fit: Fit, writers: list, handle: Callable, checkpointer: Checkpointer)
     """
     events, epoch = fit.events(checkpointer.timer.is_due), 0
     reason, code = "", 1
-    with interruption.stop_at_epoch_end(interruption.FINISHING_STEP):
+    # torchrun passes a Ctrl-C on, says so itself, and a second one does not come through.
+    note = b"" if leader() else interruption.FINISHING_STEP
+    with interruption.stop_at_epoch_end(note):
         try:
             for event in events:
                 if isinstance(event, FitState):

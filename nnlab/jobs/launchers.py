@@ -20,11 +20,13 @@ PRINTED = re.compile(r"[!-~]+")  # a word of letters, digits and signs
 
 @dataclass(frozen=True)
 class Launcher(Component):
-    """Base class of the launchers. `remote`: its jobs leave this process as bytes."""
+    """Base class of the launchers. `remote`: its jobs leave this process as bytes. `stacks`: into how many a
+    batch of trials is divided."""
 
     group: ClassVar[str] = "launcher"
     name: ClassVar[str] = ""
     remote: ClassVar[bool] = True
+    stacks: ClassVar[int | Literal["auto"]] = "auto"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Slurm(Launcher):
     gpus: int = static(0, low=0, high=MOST_JOBS)
     memory: float | None = static(None, above=0)
     minutes: int = static(60, low=1, high=LARGEST_MINUTES)
-    cluster: str = static("auto", choices=("auto", "slurm", "local", "debug"))
+    cluster: str = static("slurm", choices=("slurm", "local", "debug"))
     local: bool = static(False)
     lease: float = static(10.0, low=0.1, high=86_400)
     stacks: int | Literal["auto"] = static("auto", low=1, high=MOST_JOBS)

@@ -10,6 +10,7 @@ import torch
 
 from nnlab.errors import UserError
 from nnlab.runtime.machine import available_memory
+from nnlab.runtime.ranks import ranks
 from nnlab.suggestions import hint
 
 
@@ -19,8 +20,12 @@ def free_memory(on: torch.device) -> int | None:
 
 
 def thread_count(setting: int | Literal["auto"]) -> int:
-    """How many threads may share large products, or stacks: the setting, or one for each core."""
-    return setting if setting != "auto" else len(os.sched_getaffinity(0))
+    """How many threads may share large products, or stacks: the setting, or one for each core of this rank's
+    share of the machine."""
+    if setting != "auto":
+        return setting
+    own = ranks()
+    return max(1, len(os.sched_getaffinity(0)) // (own.local_size if own else 1))
 
 
 def gpu_available() -> bool:
@@ -30,8 +35,17 @@ def gpu_available() -> bool:
 
 def device(name: str) -> torch.device:
     """The device of that name; `auto` is a GPU if there is one (`placement` decides whether it pays). Raises
-    `UserError` if there is no such device."""
+    `UserError` if there is no such device.
+
+    Among several ranks `cuda` is the current device of the process, its own card.
+    """
     count = torch.cuda.device_count() if name != "cpu" else 0
+    if count and (own := ranks()):
+        if ":" in name:
+            raise UserError(
+                f"device = '{name}': under torchrun every process has a card of its own: device=cuda"
+            )
+        own.take_card()
     if name == "auto":
         return torch.device("cuda" if count else "cpu")
     gpus = ["cuda", *(f"cuda:{i}" for i in range(count))] if count else []

@@ -53,7 +53,7 @@ def _ranks(*values: str) -> Ranks | None:
     return Ranks(rank, size, local_rank) if size > 1 else None
 
 
-@dataclass
+@dataclass(eq=False)
 class Ranks:
     """This process's rank, how many there are, and its number among those of this machine.
 
@@ -63,8 +63,14 @@ class Ranks:
     rank: int
     size: int
     local_rank: int
-    _store: object = field(default=None, repr=False, compare=False)  # which all ranks read and write
-    _lost: MachineFault | None = field(default=None, repr=False, compare=False)  # nothing works after it
+    _store: object = field(default=None, repr=False)  # which all ranks read and write
+    _lost: MachineFault | None = field(default=None, repr=False)  # nothing works after it
+
+    @property
+    def local_size(self) -> int:
+        """How many of them are on this machine."""
+        told = os.environ.get("LOCAL_WORLD_SIZE", "")
+        return int(told) if told.isascii() and told.isdecimal() and int(told) else self.size
 
     @property
     def is_first(self) -> bool:

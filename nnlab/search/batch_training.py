@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 
 from nnlab.errors import UserError
 from nnlab.experiment import WITHOUT_RECORDS, Experiment
+from nnlab.jobs.dispatcher import Dispatcher
+from nnlab.jobs.stack_jobs import StackJobs
 from nnlab.means import means_over_rows
 from nnlab.metrics import METRICS, recorded_name
 from nnlab.search.settings import Search
@@ -68,9 +71,16 @@ class TrialBatch:
         self.pruned: dict[int, int] = {}  # trial index -> the rung at which it was pruned
         self.ended_rows: set[int] = set()
         self.diverged: dict[int, int] = {}  # row -> the epoch in which it diverged
+        self.jobs: StackJobs | None = None  # that train it, if this process does not
+
+    def submit(self, dispatcher: Dispatcher, stacks: int | Literal["auto"]) -> TrialBatch:
+        """Have it trained elsewhere, in so many stacks: the first stage begins now."""
+        place = f"{self.candidates[0].number:06d}"
+        self.jobs = StackJobs(self.fit, dispatcher, place, stacks)
+        return self
 
     def __iter__(self) -> Iterator[Record]:
-        for record in self.fit:
+        for record in self.jobs or self.fit:
             self._record_epoch(record)
             yield record
 

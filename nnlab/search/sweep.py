@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 
@@ -19,6 +20,8 @@ from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
+from nnlab.jobs.dispatcher import Dispatcher
+from nnlab.jobs.executor import Executor
 from nnlab.search.batch_training import Candidate, TrialBatch
 from nnlab.search.candidates import CandidateMaker
 from nnlab.search.comparable import choose_objective
@@ -37,6 +40,7 @@ from nnlab.training.results import Record
 MAX_CELLS_CHECKED = 1000  # cells of a grid that are checked before the sweep begins
 ALL_FAILED_TRIALS = 20  # if the first so many all fail, the sweep stops
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128  # trials
+JOBS_AHEAD = 2  # jobs that wait for a worker, for each that can run at once
 MAX_BATCH_WORK = {"cpu": 4e11, "cuda": 4e13}  # parameters x examples in the training of one batch
 
 
@@ -56,12 +60,30 @@ class TrialsFinished:
     written: bool
 
 
+@dataclass(frozen=True)
+class StartedBatch:
+    """A batch whose trials are chosen, and perhaps in training elsewhere already.
+
+    `known` are those of its trials that a continued sweep has; without others there is no `batch`.
+    """
+
+    known: list[Trial]
+    batch: TrialBatch | None
+
+
 @dataclass
 class Seconds:
-    """Seconds spent on the search itself (choosing and reporting trials, by Optuna), and on training."""
+    """Seconds spent on the search itself (choosing and reporting trials, by Optuna), and on training.
+
+    Where jobs train elsewhere, `training` is that of all workers together; `waiting` for them, and `moving`
+    data, jobs and outcomes, is this process's.
+    """
 
     search: float = 0.0
     training: float = 0.0
+    waiting: float = 0.0
+    moving: float = 0.0
+    workers: int = 0  # that have trained something
 
     def add(self, phase: str, since: float) -> float:
         """Add the seconds since `since`; the time now."""
@@ -69,8 +91,14 @@ class Seconds:
         setattr(self, phase, getattr(self, phase) + now - since)
         return now
 
+    def take(self, dispatcher: Dispatcher) -> None:
+        """What the dispatcher has counted until now."""
+        jobs = dispatcher.seconds
+        self.training, self.waiting, self.workers = jobs.training, jobs.waiting, len(jobs.workers)
+        self.moving = jobs.packing + dispatcher.executor.seconds.get("moving", 0.0)
 
-@typed(unchecked=("space", "experiment_of"))
+
+@typed(unchecked=("space", "experiment_of", "executor"))
 @dataclass(repr=False)
 class Sweep:
     """A search over settings of an experiment: `run` it, or iterate over it.
@@ -87,6 +115,7 @@ class Sweep:
     experiment_of  an experiment, of which the keys are settings (`epochs`, `optimizer`, `optimizer.lr`); or a
                    function that makes one of a trial's parameters, key -> value. It may raise `UserError`,
                    and then the trial has failed
+    executor       trains the batches as jobs, instead of this process: `nnlab.jobs.opening` opens one
 
     Iterated over, it yields for each batch `BatchStarted`, a `Record` an epoch and stack, and
     `TrialsFinished` twice. A space of fewer trials ends it early. `rules`: see `Chooser`.
@@ -100,6 +129,7 @@ class Sweep:
     rules: int = RULES
     trials: list[Trial] = field(default_factory=list)
     seconds: Seconds = field(default_factory=Seconds)
+    executor: Executor | None = None
 
     def __post_init__(self):
         self.experiment_of = check_base(self.experiment_of)
@@ -223,7 +253,21 @@ class Sweep:
 
     def _train(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
         self._stop_if_all_fail()
-        # A sweep that is continued has the same batches as before: a choice depends on all earlier batches.
+        dispatcher = Dispatcher(self.executor) if self.executor else None
+        upcoming, started = self._unfinished_batches(), deque()
+        while True:
+            while self._may_start(started, dispatcher) and (numbers := next(upcoming, None)):
+                started.append(self._start_batch(*numbers, dispatcher))
+            if not started:
+                return
+            yield from self._finish_batch(started.popleft(), dispatcher)
+            self._stop_if_all_fail()
+
+    def _unfinished_batches(self) -> Iterator[tuple[range, list[Trial]]]:
+        """The numbers of each batch, and those of its trials that are known.
+
+        A sweep that is continued has the same batches as before: a choice depends on all earlier batches.
+        """
         for start in range(0, self.count, self.batch_size):
             numbers = range(start, min(start + self.batch_size, self.count))
             known = [t for t in self.trials if t.number in numbers]
@@ -232,8 +276,18 @@ class Sweep:
                 for trial in known:
                     self.chooser.add_finished(trial)
                 continue
-            yield from self._train_batch(numbers, known)
-            self._stop_if_all_fail()
+            yield numbers, known
+
+    def _may_start(self, started: Sequence[StartedBatch], dispatcher: Dispatcher | None) -> bool:
+        """Whether another batch may be chosen now, perhaps before the results of those that have started."""
+        if not started or dispatcher is None:
+            return not started
+        return self.chooses_ahead and dispatcher.waiting < JOBS_AHEAD * dispatcher.slots()
+
+    @property
+    def chooses_ahead(self) -> bool:
+        """Whether no choice, and no pruning, depends on the results of earlier batches."""
+        return not (self.search.sampler.learns or self.search.pruner.prunes)
 
     def plan(self) -> Plan:
         """The estimated cost of the remaining trials. A copy of the sweep chooses the first batch for it."""
@@ -265,24 +319,34 @@ class Sweep:
         self.candidates.begin_batch()
         return TrialBatch(new, self.search, self.cache, self.trials, self.epochs)
 
-    def _train_batch(
-        self, numbers: range, known: list[Trial]
-    ) -> Iterator[BatchStarted | Record | TrialsFinished]:
-        """Train the trials of these numbers; some are `known` if a continued sweep has them already."""
+    def _start_batch(self, numbers: range, known: list[Trial], dispatcher: Dispatcher | None) -> StartedBatch:
+        """Choose the trials of these numbers; some are `known` if a continued sweep has them already."""
         now = time.perf_counter()
         chosen = self.choose(numbers)
         self._refuse_other_choices(chosen, known)
-        now = self.seconds.add("search", now)
+        self.seconds.add("search", now)
         new = {n: params for n, params in chosen.items() if n >= numbers.start + len(known)}
-        if not new:
+        batch = self.make_batch(new) if new else None
+        if batch and dispatcher:
+            batch.submit(dispatcher, self.search.launcher.stacks)
+        return StartedBatch(known, batch)
+
+    def _finish_batch(
+        self, started: StartedBatch, dispatcher: Dispatcher | None
+    ) -> Iterator[BatchStarted | Record | TrialsFinished]:
+        """Train the trials of the batch, or wait for them; then report them."""
+        known, batch = started.known, started.batch
+        if batch is None:
             self.chooser.tell(*known)
             return
-        batch = self.make_batch(new)
+        now = time.perf_counter()
         yield BatchStarted(batch)
         yield from batch
         finished = batch.finished_trials()
         yield TrialsFinished(finished, batch, written=False)
-        now = self.seconds.add("training", now)
+        if dispatcher is None:
+            self.seconds.add("training", now)
+        now = time.perf_counter()
         # The whole batch at once: what a sampler learns must not depend on the order in which trials ended.
         self.chooser.tell(*known, *finished)
         for trial in finished:
@@ -290,6 +354,9 @@ class Sweep:
                 self.ledger.append(trial, self.chooser.distributions)
             self.trials.append(trial)
         self.seconds.add("search", now)
+        if batch.jobs:
+            batch.jobs.forget()
+            self.seconds.take(dispatcher)
         yield TrialsFinished(finished, batch, written=True)
 
     def _refuse_other_choices(self, chosen: dict[int, dict], known: list[Trial]) -> None:

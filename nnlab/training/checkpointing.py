@@ -66,48 +66,48 @@ class StateRequest:
 
 
 class ConsistentCut:
-    """In the parent: collects the states of all workers' stacks. `stacks_of` maps a worker's pipe to the
-    numbers of its stacks."""
+    """In the parent: collects the states of all workers' stacks. `stacks_of` maps a worker to the numbers of
+    its stacks."""
 
     def __init__(self, is_due: Callable[[], bool], stacks_of: dict):
         self._is_due, self._stacks_of = is_due, stacks_of
-        # By pipe: the states of workers that are not read until all others have sent theirs.
+        # By worker: the states of those that are not read until all others have sent theirs.
         self._states: dict[object, StackStates] = {}
         self._is_requested = self._is_last = False
 
-    def request(self, pipes: Iterable) -> None:
+    def request(self, workers: Iterable) -> None:
         """Request the states of the workers, if a checkpoint is due."""
         if self._is_requested or self._is_last or not self._is_due():
             return
         self._is_requested = True
-        for pipe in pipes:
+        for worker in workers:
             with contextlib.suppress(OSError):  # it has ended
-                pipe.send(None)
+                worker.send(None)
 
-    def is_held_back(self, pipe) -> bool:
+    def is_held_back(self, worker) -> bool:
         """Whether this worker's messages are not read until the cut is complete."""
-        return pipe in self._states
+        return worker in self._states
 
-    def add(self, pipe, states: StackStates) -> None:
+    def add(self, worker, states: StackStates) -> None:
         """Take in a worker's states, those that were requested or its last."""
         if states.is_last and not self._is_last:  # others may be interrupted too, and will not answer
             self.drop()
             self._is_last = True
-        self._states[pipe] = states
+        self._states[worker] = states
 
     def drop(self) -> None:
         """Forget what has come: a worker will never send its own."""
         self._states.clear()
         self._is_requested = False
 
-    def complete_states(self, pipes: Iterable) -> StackStates | None:
-        """The states of all stacks in order, once all workers that still train, by their pipes, have sent
-        theirs."""
-        if not self._states or any(pipe not in self._states for pipe in pipes):
+    def complete_states(self, workers: Iterable) -> StackStates | None:
+        """The states of all stacks in order, once all workers that still train have sent theirs."""
+        if not self._states or any(worker not in self._states for worker in workers):
             return None
         states: dict[int, Snapshot | None] = {}
-        for pipe, stacks in self._stacks_of.items():
-            worker_snapshots = self._states[pipe].snapshots if pipe in self._states else [ENDED] * len(stacks)
+        for worker, stacks in self._stacks_of.items():
+            has_sent = worker in self._states
+            worker_snapshots = self._states[worker].snapshots if has_sent else [ENDED] * len(stacks)
             states |= zip(stacks, worker_snapshots, strict=True)
         self.drop()
         return StackStates([states[number] for number in sorted(states)], self._is_last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from itertools import islice
@@ -29,12 +29,13 @@ from nnlab.training.further_curves import refuse_theta
 from nnlab.training.history import History
 from nnlab.training.placement import choose_placements, worth_compiling
 from nnlab.training.predictions import KeepPredictions, keeping_answers
+from nnlab.training.rank_leader import Leader
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.stacks import divide_into_stacks
 from nnlab.training.training import Training
 from nnlab.training.unbalanced import unbalanced_advice
 from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
-from nnlab.training.workers import NO_RUNGS, Rungs, train_in_parallel
+from nnlab.training.workers import NO_RUNGS, Rungs, TrainingOutput, train_in_parallel
 
 
 class Fit:
@@ -106,6 +107,7 @@ class Fit:
         self._refits: list[Result] = []  # of the rows that have been trained again
         self._checkpoint_due: Callable[[], bool] | None = None
         self._resumed_state: FitState | None = None
+        self._leader: Leader | None = None
         self._events = Exclusive("fit", self._train())
         self._stopping = self._advised = False
 
@@ -153,6 +155,33 @@ class Fit:
         state.refuse_other_rows(self.rows, self.datasets)
         self._resumed_state = state
         return self
+
+    def lead(self, leader: Leader | None) -> Fit:
+        """Train a share of the stacks here, and let the other ranks train the rest. Raises `UserError` if one
+        of them cannot."""
+        if leader:
+            self._leader = leader
+            self._refuse_fewer_rows_than(leader.size)
+            leader.offer(self)
+        return self
+
+    def _refuse_fewer_rows_than(self, size: int) -> None:
+        count = len(self.rows)
+        if count < size:
+            rows = "1 row" if count == 1 else f"{count} rows"
+            raise UserError(
+                f"{rows} for {size} processes: write seeds={size}, say, or --nproc-per-node={count}"
+            )
+
+    def train_share(
+        self, share: FitState, should_stop: Callable[[], bool], checkpoint_due: Callable[[], bool]
+    ) -> Iterator[TrainingOutput | StackStates]:
+        """Train these stacks alone, from their states on, for another rank; what comes of it is not kept."""
+        rows = (
+            self._refit_rows({result.row: result for result in share.results}) if share.refit else self.rows
+        )
+        trainings = self._make_trainings(rows, share.stacks)
+        yield from train_in_parallel(trainings, self.processes, NO_RUNGS, should_stop, checkpoint_due)
 
     def run(self) -> Fit:
         """Train to the end."""
@@ -245,15 +274,19 @@ class Fit:
         if self._should_stop():
             return
         by_row = {result.row: result for result in self.results}
-        refit_rows = [
-            replace(row.refit_row(by_row[row.number].past), calibration=by_row[row.number].calibration)
-            for row in self.rows
-            if row.experiment.refit and not row.candidate and by_row[row.number].status != "diverged"
-        ]
-        yield from self._run(refit_rows, self._refits, state if state and state.refit else None)
+        yield from self._run(self._refit_rows(by_row), self._refits, state if state and state.refit else None)
         completed = [result for result in self._refits if result.status != "interrupted"]
         by_row |= {result.row: self._with_refit(by_row[result.row], result) for result in completed}
         self.results[:] = [replace(by_row[row], past=()) for row in sorted(by_row)]
+
+    def _refit_rows(self, by_row: dict[int, Result]) -> list[Row]:
+        """The rows that are trained again, of those that have a result."""
+        return [
+            replace(row.refit_row(by_row[row.number].past), calibration=by_row[row.number].calibration)
+            for row in self.rows
+            if row.number in by_row and row.experiment.refit and not row.candidate
+            if by_row[row.number].status != "diverged"
+        ]
 
     def _should_stop(self) -> bool:
         return self._stopping or interruption.stop_requested()
@@ -279,12 +312,14 @@ class Fit:
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
         rows, all_stacks = self.rows if rows is None else rows, []
+        ranks = self._leader.size if self._leader else 1
         for name in dict.fromkeys(row.experiment.device for row in rows):
             where, group = device(name), [row for row in rows if row.experiment.device == name]
             free_bytes = None if where.type == "cpu" else free_memory(where)
             all_stacks += divide_into_stacks(
-                group, self.datasets, self.processes, self.max_stack_rows, free_bytes
-            )
+                group, self.datasets, self.trained_at_once, self.max_stack_rows, free_bytes,
+                least=ranks * len(group) / len(rows),
+            )  # fmt: skip
         return all_stacks
 
     @property
@@ -297,49 +332,55 @@ class Fit:
         """How many worker processes train: one if any row is on a GPU, which a fork could not use."""
         return self.threads if self.on_cpu else 1
 
+    @property
+    def trained_at_once(self) -> int:
+        """How many stacks train at the same time, on all ranks."""
+        return self.processes * (self._leader.size if self._leader else 1)
+
     def _run(
         self, rows: list[Row], results: list[Result], state: FitState | None
     ) -> Iterator[Record | FitState]:
         """Train these rows, from the `state` on if there is one, and add their results to `results`."""
-        all_stacks, processes = self.stacks(rows), self.processes
-        if state:  # the stacks as they were: another machine may divide the rows otherwise
-            by_number = {row.number: row for row in rows}
-            all_stacks = [[by_number[number] for number in stack.rows] for stack in state.stacks]
-        self.cache.keep_only(rows)
-        threads = self.threads if processes == 1 or len(all_stacks) == 1 else 1
-        # The data are prepared before any fork, so that workers share them.
-        trainings = [
-            Training(stack, self.cache.examples(stack[0]), threads, self.compiles[stack[0].experiment.device])
-            for stack in all_stacks
-        ]
+        states = [*state.stacks] if state else []  # as they were: another machine may divide rows otherwise
+        for stack in [] if state else self.stacks(rows):
+            states.append(StackState(tuple(row.number for row in stack), None))
+        is_refit, peers = results is self._refits, []
+        if self._leader:
+            states, peers = self._leader.begin(self, is_refit, states, self.results)
+        own = states[: len(states) - sum(peer.stacks for peer in peers)]
+        trainings = self._make_trainings(rows, own)
         self.trainings += trainings
-        if state:
-            _restore(trainings, state)
         for output in train_in_parallel(
-            trainings, processes, self.rungs, self._should_stop, self._checkpoint_due
+            trainings, self.processes, self.rungs, self._should_stop, self._checkpoint_due, peers
         ):
             if isinstance(output, StackStates):
-                yield self._state(all_stacks, output, is_refit=results is self._refits)
+                stacks = tuple(map(StackState, (stack.rows for stack in states), output.snapshots))
+                yield FitState(is_refit, stacks, tuple(self.results), tuple(self._refits))
                 continue
             record, ended = output
             results += ended
             if record:
                 yield record
 
-    def _state(self, all_stacks: list[list[Row]], states: StackStates, is_refit: bool) -> FitState:
-        numbers = (tuple(row.number for row in rows) for rows in all_stacks)
-        stacks = tuple(map(StackState, numbers, states.snapshots))
-        return FitState(is_refit, stacks, tuple(self.results), tuple(self._refits))
-
-
-def _restore(trainings: list[Training], state: FitState) -> None:
-    """Put every stack where the state has it. Raises `UserError` for the state of another."""
-    for training, stack in zip(trainings, state.stacks, strict=True):
-        if stack.snapshot:
-            try:
-                training.restore(stack.snapshot)
-            except ValueError as e:
-                raise UserError(f"it is {e}") from e
+    def _make_trainings(self, rows: list[Row], states: Sequence[StackState]) -> list[Training]:
+        """The training of each stack of some of these rows, from its state on. Raises `UserError` for that of
+        another."""
+        by_number = {row.number: row for row in rows}
+        stacks = [[by_number[number] for number in state.rows] for state in states]
+        self.cache.keep_only([row for stack in stacks for row in stack])
+        threads = self.threads if self.processes == 1 or len(stacks) == 1 else 1
+        # The data are prepared before any fork, so that workers share them.
+        trainings = [
+            Training(stack, self.cache.examples(stack[0]), threads, self.compiles[stack[0].experiment.device])
+            for stack in stacks
+        ]
+        for training, state in zip(trainings, states, strict=True):
+            if state.snapshot:
+                try:
+                    training.restore(state.snapshot)
+                except ValueError as e:
+                    raise UserError(f"it is {e}") from e
+        return trainings
 
 
 @typed

@@ -10,7 +10,7 @@ In a file it is arrays by name, and JSON values:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -33,6 +33,22 @@ class StackState:
 
     rows: tuple[int, ...]
     snapshot: Snapshot | None
+
+    def divided(self, count: int, refitted: Container[int]) -> list[StackState]:
+        """So many stacks, each with every so many-th of the rows that are left in training; those that have
+        ended are in the first. See `Snapshot.select`."""
+        if count < 2:
+            return [self]
+        left = self.snapshot.values["left"] if self.snapshot else self.rows
+        groups = [{*left[part::count]} for part in range(count)]
+        groups[0] |= {*self.rows} - {*left}
+        return [
+            StackState(
+                tuple(row for row in self.rows if row in group),
+                self.snapshot.select(group, refitted) if self.snapshot else None,
+            )
+            for group in groups
+        ]
 
 
 @dataclass(frozen=True)

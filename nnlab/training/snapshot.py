@@ -12,6 +12,7 @@ Everything else is a function of the rows: draws have names (streams.py), so no 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,9 @@ from nnlab.training.population import Population, Weights
 
 # Fields of a population; and prefixes of arrays that it lacks before the first epoch.
 STATE_FIELDS = ("state", "best_weights", "schedule", "stopping", "best_value", "best_epoch", "best")
-GROWING_PREFIXES = ("best.", "past.", "schedule.", "stopping.")
+PAST_PREFIX = "past."
+GROWING_PREFIXES = ("best.", PAST_PREFIX, "schedule.", "stopping.")
+SUMS_NAME = "sums"  # of loss and error over the steps so far, in the state within an epoch
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,22 @@ class Snapshot:
 
     arrays: dict[str, np.ndarray]
     values: dict
+
+    def select(self, rows: Container[int], refitted: Container[int]) -> Snapshot:
+        """The snapshot of these rows alone, by their numbers; `refitted` are those that will be trained
+        again, which have a past."""
+        numbers = self.values["rows"]
+        wanted = [k for k, number in enumerate(numbers) if number in rows]
+        with_past = [number for number in numbers if number in refitted]
+        wanted_past = [k for k, number in enumerate(with_past) if number in rows]
+        arrays = {}
+        for name, array in self.arrays.items() if wanted else ():
+            if name == SUMS_NAME:
+                arrays[name] = array[:, wanted]
+            else:
+                arrays[name] = array[wanted_past if name.startswith(PAST_PREFIX) else wanted]
+        kept = {key: [n for n in self.values[key] if n in rows] for key in ("rows", "left")}
+        return Snapshot(arrays, self.values | kept)
 
 
 ENDED = Snapshot({}, {"epochs": 0, "steps": 0, "seconds": 0.0, "rows": [], "left": []})  # no row is left
@@ -76,7 +95,7 @@ def _refuse_mismatch(expected: dict, arrays: dict, population: Population) -> No
     for name, array in arrays.items():
         if name not in expected and not name.startswith(GROWING_PREFIXES):
             raise ValueError(f"a state of something else: these rows have no {name}")
-        count = len(population.to_refit if name.startswith("past.") else population)
+        count = len(population.to_refit if name.startswith(PAST_PREFIX) else population)
         if array.shape[:1] != (count,):
             raise ValueError(f"a state of something else: {name} is {array.shape}, for {count} rows")
 

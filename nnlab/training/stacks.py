@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal
 
 from nnlab.autodiff.graph import Graph
@@ -25,8 +26,10 @@ def divide_into_stacks(
     processes: int = 1,
     max_rows: int | Literal["auto"] = "auto",
     free_bytes: int | None = None,
+    least: float = 1,
 ) -> list[list[Row]]:
-    """Rows of one structure together, in as many stacks as there are processes if that pays.
+    """Rows of one structure together, in as many stacks as there are processes if that pays, and in at
+    `least` so many if there are as many rows.
 
     A stack holds `max_rows` at most. If that is `auto`: on a CPU as many rows as keep its matrices in cache,
     64 at most; on a GPU with `free_bytes` of memory as many as fit, a power of two, so that stacks have few
@@ -38,7 +41,8 @@ def divide_into_stacks(
     all_stacks = []
     for group in groups.values():
         most = max_rows if max_rows != "auto" else _auto_rows(group, datasets, processes, free_bytes)
-        count = -(-len(group) // most)
+        share = min(len(group), ceil(least * len(group) / len(rows)))
+        count = min(len(group), share * ceil(len(group) / most / share))
         all_stacks += [group[i::count] for i in range(count)]
     return all_stacks
 

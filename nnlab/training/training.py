@@ -22,10 +22,9 @@ from nnlab.training.ended_rows import results
 from nnlab.training.evaluation import Evaluator
 from nnlab.training.population import Population, State
 from nnlab.training.results import Ending, Record, Result
-from nnlab.training.snapshot import Snapshot
+from nnlab.training.snapshot import SUMS_NAME, Snapshot
 from nnlab.training.step import Step
 
-SUMS_NAME = "sums"  # of loss and error over the steps so far, in the state within an epoch
 TABLES_SHARE = 0.5  # share of a GPU's free memory for the normalised tables of all folds
 VALIDATION_METRICS = ("val_loss", "val_error")  # meaningless in a refit, which trains on that set
 

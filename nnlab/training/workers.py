@@ -15,18 +15,21 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, describe_machine_fault
-from nnlab.training.checkpointing import ConsistentCut, StackStates, StateRequest
+from nnlab.training.checkpointing import POLL_SECONDS, ConsistentCut, StackStates, StateRequest
 from nnlab.training.results import Record, Result
 from nnlab.training.training import Training, never
 
+ATTEND_SECONDS = 0.2  # how long to wait for one worker before the others, and a wish to stop, are looked at
 # The record of an epoch, and the results of rows that ended with it. No record: rows pruned or interrupted.
 TrainingOutput = tuple[Record | None, list[Result]]
 
@@ -46,12 +49,34 @@ class Rungs:
 NO_RUNGS = Rungs()
 
 
+class Worker(Protocol):
+    """Who trains some of the stacks: a fork, this process itself, or another rank."""
+
+    stacks: int  # how many it trains
+
+    def has_message(self, seconds: float) -> bool:
+        """Whether a message comes within so many seconds."""
+
+    def receive(self) -> tuple[str, Any]:
+        """The next message: its kind, and a value."""
+
+    def send(self, value: object) -> None:
+        """None requests the states of its stacks; at a rung, the rows to prune."""
+
+    def interrupt(self) -> None:
+        """Let it end with the step or epoch under way."""
+
+    def is_lost(self) -> bool:
+        """Whether it is known that it will never end by itself, though not all of its messages are read."""
+
+
 def train_in_parallel(
     stacks: list[Training],
     processes: int,
     rungs: Rungs = NO_RUNGS,
     should_stop: Callable[[], bool] = interruption.stop_requested,
     checkpoint_due: Callable[[], bool] | None = None,
+    others: Sequence[Worker] = (),
 ) -> Iterator[TrainingOutput | StackStates]:
     """Train `stacks` on so many processes; yields their records and results, each worker in turn.
 
@@ -60,35 +85,140 @@ def train_in_parallel(
     With `checkpoint_due`, which may not be combined with rungs, the states of all stacks are yielded soon
     after it says so. Then rows that are to stop do so with the step under way, and their states come before.
 
+    The `others` train stacks of their own meanwhile, without rungs: their output comes too, and their states
+    follow those of `stacks`.
+
     The order of the records depends on the jobs alone, not on which worker was quicker. Raises
     `MachineFault` if a worker is killed, and `RuntimeError` with its traceback if it fails.
     """
-    if processes < 2 or len(stacks) < 2 or not sys.platform.startswith("linux"):
+    uses_forks = processes > 1 and len(stacks) > 1 and sys.platform.startswith("linux")
+    if not uses_forks and not others:
         group = StackGroup(stacks, should_stop, checkpoint_due)
         for epoch in rungs.stages():
             yield from group.train_until(epoch)
             if epoch is not None:
                 yield None, group.prune(rungs.rows_to_prune(epoch))
         return
-    fork = multiprocessing.get_context("fork")
-    pipes, workers = [], []
+    workers: list[Worker] = []
     try:
-        groups = [range(i, len(stacks), processes) for i in range(min(processes, len(stacks)))]
-        for group in groups:
-            parent_end, worker_end = fork.Pipe()
-            pipes.append(parent_end)
-            args = [stacks[n] for n in group], worker_end, pipes, rungs, checkpoint_due is not None
-            workers.append(fork.Process(target=_work, args=args, daemon=True))
-            with interruption.signals_deferred():  # until the worker handles Ctrl-C itself
-                workers[-1].start()
-            worker_end.close()
-        cut = ConsistentCut(checkpoint_due, dict(zip(pipes, groups, strict=True))) if checkpoint_due else None
-        yield from _receive_in_turn(dict(zip(pipes, workers, strict=True)), rungs, should_stop, cut)
+        if uses_forks:
+            _start_forks(workers, stacks, processes, rungs, checkpoint_due is not None)
+        elif stacks:
+            workers.append(OwnStacks(stacks, should_stop, others, checkpoint_due is not None))
+        groups = _groups(len(stacks), len(workers), others)
+        workers += others
+        cut = (
+            ConsistentCut(checkpoint_due, dict(zip(workers, groups, strict=True))) if checkpoint_due else None
+        )
+        yield from _receive_in_turn(workers, rungs, should_stop, cut)
     finally:
         with interruption.signals_deferred():
             for worker in workers:
-                worker.kill()  # SIGKILL, since workers handle SIGTERM like a Ctrl-C
-                worker.join()
+                if isinstance(worker, Fork):
+                    worker.end()
+
+
+def _start_forks(
+    workers: list[Worker], stacks: list[Training], processes: int, rungs: Rungs, takes_checkpoints: bool
+) -> None:
+    """Start so many forks, each for every so many-th stack, and add them to `workers` as they start."""
+    fork, pipes = multiprocessing.get_context("fork"), []
+    for group in _groups(len(stacks), min(processes, len(stacks)), ()):
+        parent_end, worker_end = fork.Pipe()
+        pipes.append(parent_end)
+        args = [stacks[n] for n in group], worker_end, pipes, rungs, takes_checkpoints
+        process = fork.Process(target=_work, args=args, daemon=True)
+        workers.append(Fork(process, parent_end, len(group)))
+        with interruption.signals_deferred():  # until the worker handles Ctrl-C itself
+            process.start()
+        worker_end.close()
+
+
+def _groups(stacks: int, workers: int, others: Sequence[Worker]) -> list[range]:
+    """The numbers of the stacks of each of the workers, then of each of the others."""
+    groups = [range(worker, stacks, workers) for worker in range(workers)]
+    for other in others:
+        groups.append(range(stacks, stacks + other.stacks))
+        stacks += other.stacks
+    return groups
+
+
+class Fork:
+    """A worker process on this machine."""
+
+    def __init__(self, process, pipe, stacks: int):
+        self.process, self.pipe, self.stacks = process, pipe, stacks
+
+    def has_message(self, seconds: float) -> bool:
+        return self.pipe.poll(seconds)
+
+    def receive(self) -> tuple[str, Any]:
+        try:
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return "fault", "a worker process was killed, perhaps for want of memory"
+
+    def send(self, value: object) -> None:
+        self.pipe.send(value)
+
+    def interrupt(self) -> None:
+        # As by Ctrl-C, which reaches it only from a terminal. By SIGTERM, since in the background of a shell
+        # SIGINT is ignored, by workers too.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGTERM)
+
+    def is_lost(self) -> bool:
+        return False
+
+    def end(self) -> None:
+        if self.process.pid is not None:
+            self.process.kill()  # SIGKILL, since workers handle SIGTERM like a Ctrl-C
+            self.process.join()
+
+
+class OwnStacks:
+    """This process as a worker beside others, which it listens to between steps: it trains an epoch when its
+    message is received."""
+
+    def __init__(
+        self,
+        stacks: list[Training],
+        should_stop: Callable[[], bool],
+        others: Sequence[Worker],
+        takes_checkpoints: bool,
+    ):
+        self.stacks, self._others = len(stacks), others
+        self._is_requested = self._is_interrupted = False
+        self._last_look = 0.0
+        self._should_stop = should_stop
+        checkpoint_due = (lambda: self._is_requested) if takes_checkpoints else None
+        self._outputs = StackGroup(stacks, self._stops, checkpoint_due).train_until(None)
+
+    def _stops(self) -> bool:
+        now = time.monotonic()
+        if now - self._last_look >= POLL_SECONDS:
+            self._last_look = now
+            self._is_interrupted |= any([other.is_lost() for other in self._others])  # of each
+        return self._is_interrupted or self._should_stop()
+
+    def has_message(self, seconds: float) -> bool:
+        return True
+
+    def receive(self) -> tuple[str, Any]:
+        output = next(self._outputs, None)
+        if isinstance(output, StackStates):
+            self._is_requested = False
+            return "states", output
+        return ("waiting", None) if output is None else ("progress", output)
+
+    def send(self, value: object) -> None:
+        self._is_requested = True
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+
+    def is_lost(self) -> bool:
+        return False
 
 
 class StackGroup:
@@ -132,32 +262,42 @@ class StackGroup:
 
 
 def _receive_in_turn(
-    workers: dict, rungs: Rungs, should_stop, cut: ConsistentCut | None
+    workers: list[Worker], rungs: Rungs, should_stop, cut: ConsistentCut | None
 ) -> Iterator[TrainingOutput | StackStates]:
-    """The output of every worker, by its pipe, one message of each in turn.
+    """The output of every worker, one message of each in turn.
 
     If a worker meets a fault of the machine, or is killed, the others end their epoch, so that their rows'
     weights are kept; then `MachineFault` is raised.
     """
     stopping, failure = False, ""
+
+    def attend() -> None:
+        nonlocal stopping
+        lost = [worker.is_lost() for worker in workers]  # each of them takes in what has come
+        if (should_stop() or failure or any(lost)) and not stopping:
+            stopping = True
+            for worker in workers:
+                worker.interrupt()
+        if cut:
+            cut.request(training)
+
     for epoch in rungs.stages():
         training = list(workers)
         while training:
-            if (should_stop() or failure) and not stopping:
-                stopping = True
-                _interrupt(workers.values())
-            if cut:
-                cut.request(training)
-            for pipe in [pipe for pipe in training if not (cut and cut.is_held_back(pipe))]:
-                kind, value = _receive(pipe)
+            attend()
+            for worker in [worker for worker in training if not (cut and cut.is_held_back(worker))]:
+                while not worker.has_message(ATTEND_SECONDS):
+                    attend()
+                kind, value = worker.receive()
                 if kind == "progress":
                     yield value
                 elif kind == "states":
-                    cut.add(pipe, value)
+                    if cut:
+                        cut.add(worker, value)
                 elif kind == "error":
                     raise RuntimeError(f"a worker failed:\n{value}")
                 else:
-                    training.remove(pipe)
+                    training.remove(worker)
                     failure = failure or (value if kind == "fault" else "")
             if cut and failure:  # there is no state of all stacks any more
                 cut.drop()
@@ -167,26 +307,8 @@ def _receive_in_turn(
             raise MachineFault(failure)
         if epoch is not None:
             rows = set(rungs.rows_to_prune(epoch))
-            for pipe in workers:
-                pipe.send(rows)
-
-
-def _interrupt(workers) -> None:
-    """Let workers end with the epoch under way, as by Ctrl-C, which reaches them only from a terminal.
-
-    By SIGTERM, since in the background of a shell SIGINT is ignored, by workers too.
-    """
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.pid, signal.SIGTERM)
-
-
-def _receive(pipe):
-    """The next message of a worker: its kind, and a value."""
-    try:
-        return pipe.recv()
-    except (EOFError, ConnectionError):
-        return "fault", "a worker process was killed, perhaps for want of memory"
+            for worker in workers:
+                worker.send(rows)
 
 
 def _work(stacks: list[Training], pipe, parent_ends, rungs: Rungs, takes_checkpoints: bool) -> None:

@@ -1,0 +1,170 @@
+"""Who trains the jobs in a sweep's folder for `launcher=slurm`: jobs of Slurm, or what stands for them here.
+
+Slurm itself says which workers there are: their name has a digest of the folder. So a driver that was
+killed and goes on finds those that it had. No file says it, since a stranger's could name any job of a user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Protocol
+
+from nnlab.errors import UserError
+from nnlab.interruption import signals_deferred
+from nnlab.jobs.folder_queue import FolderQueue, worker_name
+from nnlab.jobs.submissions import Submissions, become_worker
+
+if TYPE_CHECKING:
+    import submitit
+
+    from nnlab.jobs.launchers import Slurm
+
+ANSWER_SECONDS = 60.0  # the longest that Slurm may take to answer
+ENDING_SECONDS = 10.0  # the longest that workers on this machine are waited for
+ENDING_STATES = {"COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
+
+
+class Workers(Protocol):
+    """Processes that run `nnlab work` on a folder, wherever.
+
+    look_seconds  between two calls of `living`
+    """
+
+    look_seconds: float
+
+    def living(self) -> int | None:
+        """How many there are that train, or wait for their turn to; None if that is not known now."""
+
+    def start(self, number: int) -> None:
+        """Start so many more. Raises `UserError` or `MachineFault`."""
+
+    def cancel(self) -> None:
+        """End them all."""
+
+    def last_words(self) -> str:
+        """What the last one said; empty if nothing."""
+
+
+class SlurmWorkers:
+    """Jobs of Slurm. Raises `UserError` on a machine that has no Slurm."""
+
+    look_seconds = 15.0  # thousands of users ask the same controller
+
+    def __init__(self, sweep: Path, launcher: Slurm):
+        if shutil.which("sbatch") is None:
+            raise UserError(
+                "launcher=slurm: there is no sbatch on this machine: begin the sweep on a login node of the "
+                "cluster; launcher.cluster=local tries it without Slurm"
+            )
+        name = f"nnlab-{hashlib.sha256(os.fsencode(sweep.resolve())).hexdigest()[:12]}"
+        self._ours = f"--name={name}", f"--user={getpass.getuser()}"
+        self._submissions = Submissions(sweep, launcher, "slurm", name)
+        self._function = become_worker(sweep, processes_of(launcher))
+        self.last_words = self._submissions.last_words
+
+    def living(self) -> int | None:
+        answer = _asked("squeue", "--noheader", "--array", "--format=%T", *self._ours)
+        return None if answer is None else sum(state not in ENDING_STATES for state in answer.split())
+
+    def start(self, number: int) -> None:
+        with signals_deferred():  # whoever interrupts has a job that is known, or none
+            self._submissions.submit(self._function, number)
+
+    def cancel(self) -> None:
+        _asked("scancel", *self._ours)
+
+
+class ProcessWorkers:
+    """Processes on this machine, which submitit starts as it starts jobs of Slurm."""
+
+    look_seconds = 0.5
+
+    def __init__(self, sweep: Path, launcher: Slurm):
+        self._submissions = Submissions(sweep, launcher, "local")
+        self._function = become_worker(sweep, processes_of(launcher))
+        self._jobs: list[submitit.Job] = []
+        self.last_words = self._submissions.last_words
+
+    def living(self) -> int:
+        self._jobs = [job for job in self._jobs if not job.done()]
+        return len(self._jobs)
+
+    def start(self, number: int) -> None:
+        # It stays blocked in them: a Ctrl-C reaches the driver alone, which ends them.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._jobs += self._submissions.submit(self._function, number)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def cancel(self) -> None:
+        for job in self._jobs:
+            if not job.done():
+                # submitit's own `cancel` kills the worker a second later, and leaves a traceback.
+                os.kill(int(job.job_id), signal.SIGTERM)
+        until = monotonic() + ENDING_SECONDS
+        while self.living() and monotonic() < until:
+            sleep(0.05)
+
+
+class DebugWorkers:
+    """This very process, which trains what waits before it goes on: a debugger can stop in it."""
+
+    look_seconds = 0.05
+
+    def __init__(self, sweep: Path, launcher: Slurm):
+        self._submissions = Submissions(sweep, launcher, "debug")
+        self._function = partial(train_waiting, FolderQueue(sweep))
+
+    def living(self) -> int:
+        return 0
+
+    def start(self, number: int) -> None:
+        for job in self._submissions.submit(self._function, 1):
+            job.result()
+
+    def cancel(self) -> None:
+        pass
+
+    def last_words(self) -> str:
+        return ""
+
+
+def processes_of(launcher: Slurm) -> int:
+    """How many jobs a worker trains at once: one on each core, or one on its GPUs."""
+    return 1 if launcher.gpus else launcher.cpus
+
+
+WORKERS = {"slurm": SlurmWorkers, "local": ProcessWorkers, "debug": DebugWorkers}
+
+
+def train_waiting(queue: FolderQueue) -> None:
+    """Train the jobs of the folder that wait, one after another."""
+    from nnlab.jobs.worker_training import train
+
+    worker = worker_name()
+    for name in queue.waiting():
+        if queue.claim(name, worker):
+            try:
+                queue.finish(name, worker, train(queue.job(name, worker), queue.data, lambda epoch: None))
+            except BaseException:
+                queue.give_back(name, worker)
+                raise
+
+
+def _asked(*line: str) -> str | None:
+    """What a command of Slurm's answers; None if it does not."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        answer = subprocess.run(line, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        if answer.returncode == 0:
+            return answer.stdout
+    return None
