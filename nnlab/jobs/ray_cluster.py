@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from nnlab.errors import MachineFault, UserError
 ADDRESS = re.compile(r"(?P<host>[^\s:/@]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 ANSWER_SECONDS = 5  # within which the address of a cluster answers
+LOOK_SECONDS = 3  # between two looks at the cluster's nodes
+# For which a cluster may be without its head. After a minute Ray itself ends this process, without a word.
+HEADLESS_SECONDS = 30
 # What a client of HTTP/2 says first, with no settings of its own. A server answers with its settings.
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 FRAME_HEAD_BYTES, SETTINGS_FRAME = 9, 4  # the latter is the fourth byte
@@ -44,50 +49,60 @@ class RayCluster:
         self._is_own = not self.ray.is_initialized()
         if self._is_own:
             self._connect(address)
+        self._head = self.ray.get_runtime_context().gcs_address
+        self._nodes: list[dict] = []
+        self._looked = self._headed = -math.inf  # when nodes were asked for, and when the head answered
+        self._is_lost = False
 
     def _connect(self, address: str | None) -> None:
         source = "launcher.address" if address else ADDRESS_VARIABLE
         address = address or os.environ.get(ADDRESS_VARIABLE)
-        if address and address != "auto":
+        if address:
             _refuse_unreachable(address, source)
+            self._init(UserError, f"{source} = {address}: this machine cannot join it", address=address)
+        elif here := _address_of_this_machine(self.ray):
+            self._init(MachineFault, f"the Ray cluster of this machine, {here}, cannot be joined")
         else:
-            address = _address_of_this_machine(self.ray)
+            own = {"address": "local", "num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
+            self._init(MachineFault, "Ray cannot be started on this machine", **own)
+
+    def _init(self, kind: type[Exception], complaint: str, **settings) -> None:
+        """Begin a session of Ray; raises the complaint, with a reason, if that fails."""
+        # Otherwise Ray tells of each worker and node that is lost, between the lines of the sweep.
+        self.ray._private.worker._worker_logs_enabled = False
         try:
             with _undisturbed():
-                self._init(address)
+                self.ray.init(**settings, log_to_driver=False, logging_level=logging.CRITICAL)
         except (Exception, SystemExit) as e:  # SystemExit is how the core of Ray gives up
-            self.ray.shutdown()
-            reason = " ".join(str(e).split()) if isinstance(e, Exception) else "it does not answer"
-            if not address:
-                raise MachineFault(f"Ray cannot be started on this machine: {reason}") from e
-            raise UserError(
-                f"{source} = {address}: this machine cannot join the Ray cluster: {reason}"
-            ) from e
+            self.close()
+            reason = " ".join(str(e.__cause__ or e).split()) if isinstance(e, Exception) else "it is silent"
+            raise kind(f"{complaint}: {reason}") from e
 
-    def _init(self, address: str | None) -> None:
-        known = {"address": address} if address else {"address": "local", "include_dashboard": False}
-        cores = {} if address else {"num_cpus": len(os.sched_getaffinity(0))}
-        self.ray.init(**known, **cores, log_to_driver=False, logging_level=logging.CRITICAL)
+    def nodes(self) -> list[dict]:
+        """The resources of each node that lives, as known now. Raises `MachineFault` if the cluster has been
+        without its head for too long."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            # Ray would wait, for a head too that never comes back.
+            if _answers(self._head):
+                self._headed = time.monotonic()
+                self._nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+            elif now - self._headed > HEADLESS_SECONDS:
+                self._is_lost = True
+                raise MachineFault(f"the head of the Ray cluster, {self._head}, does not answer any more")
+        return self._nodes
 
     def rooms(self, cpus: float, gpus: float) -> list[int]:
-        """How many jobs that need so much can run at once on each node that lives, when nothing else does."""
+        """How many jobs that need so much can run at once on each node, when nothing else does."""
         needs = [("CPU", cpus), ("GPU", gpus)]
-        return [
-            min(int(node["Resources"].get(name, 0) / need) for name, need in needs if need)
-            for node in self.ray.nodes()
-            if node["Alive"]
-        ]
-
-    def largest(self, resource: str) -> float:
-        """The most that a node has of it."""
-        return max(
-            (node["Resources"].get(resource, 0) for node in self.ray.nodes() if node["Alive"]), default=0
-        )
+        return [min(int(node.get(name, 0) / need) for name, need in needs if need) for node in self.nodes()]
 
     def close(self) -> None:
         """Leave the cluster, whose tasks for this process end; one that was started here ends itself."""
         if self._is_own:
             self.ray.shutdown()
+            self.ray._private.worker._worker_logs_enabled = True
 
 
 def _refuse_unreachable(address: str, source: str) -> None:
@@ -104,6 +119,14 @@ def _refuse_unreachable(address: str, source: str) -> None:
         raise UserError(f"{source} = {address}: no Ray cluster answers there: {reason}") from e
     if not is_ray:
         raise UserError(f"{source} = {address}: what answers there is not a Ray cluster")
+
+
+def _answers(address: str) -> bool:
+    match = ADDRESS.fullmatch(address)
+    try:
+        return _speaks_http2(match["host"].strip("[]"), int(match["port"]))
+    except OSError:
+        return False
 
 
 def _speaks_http2(host: str, port: int) -> bool:

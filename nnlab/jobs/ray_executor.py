@@ -6,13 +6,19 @@ object store. A worker keeps its data between tasks (nnlab/jobs/running.py).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 
+from nnlab import __version__
 from nnlab.errors import MachineFault, UserError
 from nnlab.jobs.executor import Finished
 from nnlab.jobs.ray_cluster import RayCluster
 
+# In what Ray says of a task whose function cannot be imported.
+MISSING_MODULE = re.compile(
+    r"ip=(?P<node>[^,)]+).*?\b(?:ModuleNotFound|Import)Error: (?P<what>[^\n]*)", re.DOTALL
+)
 NODE_SECONDS = 60  # to wait for a node with room for a job, once there is none any more
 
 
@@ -67,7 +73,7 @@ class RayExecutor:
         wanted = f"launcher.cpus = {self.cpus:g}, launcher.gpus = {self.gpus:g}"
         sentence = f"{wanted}: no node of the Ray cluster has both"
         for key, need, resource in (("gpus", self.gpus, "GPU"), ("cpus", self.cpus, "CPU")):
-            most = self._cluster.largest(resource)
+            most = max((node.get(resource, 0) for node in self._cluster.nodes()), default=0)
             if need > most:
                 what = f"no node of the Ray cluster has more {resource}s than {most:g}"
                 sentence = f"launcher.{key} = {need:g}: {what}"
@@ -137,11 +143,10 @@ class RayExecutor:
 
 def _failure(error: Exception) -> Exception:
     """What the driver raises when a task did."""
-    cause = getattr(error, "cause", None)
-    if "failed to import" in str(error) or isinstance(cause, ImportError):
-        return UserError(
-            "a worker of the Ray cluster has no nnlab, or another version of it: install the same"
-        )
+    missing = MISSING_MODULE.search(str(error))
+    if missing and (isinstance(error.cause, ImportError) or "failed to import on the worker" in str(error)):
+        node = f"the node {missing['node']} of the Ray cluster cannot import nnlab"
+        return UserError(f"{node}: {missing['what']}; it needs nnlab {__version__}, as this machine has")
     return RuntimeError(f"a worker of Ray failed:\n{error}")
 
 
