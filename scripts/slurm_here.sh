@@ -105,7 +105,7 @@ expect() {  # expect WHAT FOUND EXPECTED
     if [ "$2" = "$3" ]; then say "  $1: $2"; else say "  $1: $2, and not $3"; failures=$((failures + 1)); fi
 }
 
-search="data=digits epochs=40 trials=24 batch=8 sampler=tpe pruner=halving report=false"
+search="data=digits epochs=100 trials=36 batch=12 sampler=tpe pruner=median report=false"
 on_slurm="launcher=slurm launcher.jobs=3 launcher.local=false"
 sweep() { local name=$1; shift; nnlab sweep $search "$@" hydra.run.dir="$home/$name" > "$home/$name.out" 2>&1; }
 
@@ -113,7 +113,7 @@ sweep() { local name=$1; shift; nnlab sweep $search "$@" hydra.run.dir="$home/$n
 
 begin() {  # begin NAME: a sweep on Slurm, in the background, until jobs are trained
     sweep "$@" $on_slurm & driver=$!
-    until_true 60 "three workers that train" "[ \$(ls $home/$1/jobs/claimed 2> /dev/null | wc -l) -ge 3 ]"
+    until_true 90 "two workers that train" "[ \$(ls $home/$1/jobs/claimed 2> /dev/null | wc -l) -ge 2 ]"
 }
 
 end() {  # end CODE: of the driver

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnlab.jobs.launchers import Slurm
 
 MOST_LOST = 4  # times the number of workers: so many end one after another, while no job is finished
+SECONDS_TO_LEAVE = 5.0  # in which workers that train nothing notice that the sweep has ended
 LONGEST_PAUSE = 120.0  # seconds between two starts of workers that do not live long
 
 
@@ -30,12 +31,17 @@ class SlurmExecutor:
     """
 
     def __init__(self, sweep: Path, launcher: Slurm, local: int = 0):
-        workers = WORKERS[launcher.cluster](sweep, launcher)
+        processes = processes_of(launcher)
+        self._keeper = Keeper(WORKERS[launcher.cluster](sweep, launcher), launcher.jobs, processes)
         self._queue = FolderExecutor(sweep, launcher.lease, local)
-        self._slots = launcher.jobs * processes_of(launcher) + local
-        self._keeper = Keeper(workers, launcher.jobs, processes_of(launcher))
+        self._slots = launcher.jobs * processes + local
         self._unfinished: set[str] = set()
         self.seconds = self._queue.seconds
+        try:  # they may wait for long until they can begin; and what Slurm refuses is said before all else
+            self._keeper.tend(launcher.jobs * processes)
+        except BaseException:
+            self.close()
+            raise
 
     def slots(self) -> int:
         """As many as there are to be: jobs are not made fewer and larger while workers wait for a node."""
@@ -70,7 +76,7 @@ class SlurmExecutor:
         try:
             self._queue.close()
         finally:
-            self._keeper.workers.cancel()
+            self._keeper.workers.end(0.0 if self._unfinished else SECONDS_TO_LEAVE)
 
 
 class Keeper:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nnlab.jobs.launchers import Slurm
 
 ANSWER_SECONDS = 60.0  # the longest that Slurm may take to answer
+PAUSE = 0.2  # seconds between two looks whether workers have left
 ENDING_SECONDS = 10.0  # the longest that workers on this machine are waited for
 ENDING_STATES = {"COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
@@ -47,8 +48,8 @@ class Workers(Protocol):
     def start(self, number: int) -> None:
         """Start so many more. Raises `UserError` or `MachineFault`."""
 
-    def cancel(self) -> None:
-        """End them all."""
+    def end(self, patience: float) -> None:
+        """End them all; those that run, only if they have not ended by themselves for so many seconds."""
 
     def last_words(self) -> str:
         """What the last one said; empty if nothing."""
@@ -79,8 +80,10 @@ class SlurmWorkers:
         with signals_deferred():  # whoever interrupts has a job that is known, or none
             self._submissions.submit(self._function, number)
 
-    def cancel(self) -> None:
-        _asked("scancel", *self._ours)
+    def end(self, patience: float) -> None:
+        _asked("scancel", "--state=PENDING", *self._ours)
+        if _lives_on(self, patience):
+            _asked("scancel", *self._ours)
 
 
 class ProcessWorkers:
@@ -106,14 +109,11 @@ class ProcessWorkers:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def cancel(self) -> None:
-        for job in self._jobs:
-            if not job.done():
-                # submitit's own `cancel` kills the worker a second later, and leaves a traceback.
+    def end(self, patience: float) -> None:
+        if _lives_on(self, patience):
+            for job in self._jobs:  # whose own `cancel` kills after a second, and leaves a traceback
                 os.kill(int(job.job_id), signal.SIGTERM)
-        until = monotonic() + ENDING_SECONDS
-        while self.living() and monotonic() < until:
-            sleep(0.05)
+            _lives_on(self, ENDING_SECONDS)
 
 
 class DebugWorkers:
@@ -132,7 +132,7 @@ class DebugWorkers:
         for job in self._submissions.submit(self._function, 1):
             job.result()
 
-    def cancel(self) -> None:
+    def end(self, patience: float) -> None:
         pass
 
     def last_words(self) -> str:
@@ -159,6 +159,16 @@ def train_waiting(queue: FolderQueue) -> None:
             except BaseException:
                 queue.give_back(name, worker)
                 raise
+
+
+def _lives_on(workers: Workers, seconds: float) -> bool:
+    """Whether there are workers after so many seconds, or that is not known. Waits until there are none."""
+    until = monotonic() + seconds
+    while workers.living() != 0:
+        if monotonic() >= until:
+            return True
+        sleep(PAUSE)
+    return False
 
 
 def _asked(*line: str) -> str | None:
