@@ -47,10 +47,14 @@ class Counts:
             torch.where(self.single, running, statistic, out=statistic)
 
 
-def batch_counts(valid: torch.Tensor, shape: tuple[int, ...], padded: bool) -> Counts:
-    """Of a batch of values of this shape, whose examples are `valid` (1 or K, 1, B)."""
+def batch_counts(valid: torch.Tensor, shape: tuple[int, ...], padded: bool, count=None) -> Counts:
+    """Of a batch of values of this shape, whose examples are `valid` (1 or K, 1, B). It has `count` of them
+    (1 or K, 1, 1), if they are not all here."""
     valid = valid.unflatten(1, (1,) * len(shape))
-    n = valid.sum(-1, keepdim=True).mul_(math.prod(shape[1:]))
+    if count is None:
+        n = valid.sum(-1, keepdim=True).mul_(math.prod(shape[1:]))
+    else:
+        n = count.unflatten(1, (1,) * len(shape)) * math.prod(shape[1:])
     single = n == 1
     inverse = n.reciprocal().masked_fill_(single, 0)
     return Counts(inverse, n / (n - 1).clamp_min_(1), valid if padded else None, single)

@@ -30,6 +30,7 @@ import torch
 
 from nnlab.hyperparameters import Component
 from nnlab.runtime.layout import aligned_values
+from nnlab.runtime.shares import Share
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class Site:
     # Whether a large image may be overwritten by the activation that alone reads it, and a gradient likewise:
     # then `Network.values` and what `bprop` returns are not those of every box.
     overwrites: bool = False
+    # The part of every batch that is computed here, `batch` columns wide; None: all of it.
+    share: Share | None = None
+
+    @property
+    def whole_batch(self) -> int:
+        """Examples in the batches of all ranks together."""
+        return self.share.batch if self.share else self.batch
 
 
 class Context:
@@ -93,12 +101,17 @@ class Context:
     valid        (1 or K, 1, B), if the box says `needs_valid`: 1 for an example, 0 for padding in the last
                  batch of an epoch
     padded       whether any row has padding in this batch, known without reading `valid`
+    count        (1 or K, 1, 1), if the box says `needs_valid`: how many examples the batch has, on all ranks
+                 together; None: those that are valid
+    per_example  whether B is the last axis of the output
     """
 
     noise_shape: tuple[int, ...] | None = None
     uniforms: torch.Tensor
     valid: torch.Tensor
     padded: bool = False
+    count: torch.Tensor | None = None
+    per_example: bool = True
 
     def __init__(self, site: Site, shape: tuple[int, ...], dx: tuple[torch.Tensor | None, ...], y=None):
         self.site, self.shape, self.dx = site, shape, dx
@@ -118,6 +131,10 @@ class Context:
         """A constant as a tensor without dimensions: as an operand it costs less than a Python number."""
         return torch.tensor(value, dtype=self.site.template.dtype, device=self.site.template.device)
 
+    def over_ranks(self, *sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Sums over the examples here, as sums over the whole batch, whose examples ranks may share."""
+        return self.site.share.totals(*sums) if self.site.share else sums
+
     def column(self, name: str) -> torch.Tensor:
         """A hyperparameter, float64, with as many dimensions as the output: (K, 1, 1) for vectors."""
         return self.site.columns[name].unflatten(1, (1,) * len(self.shape))
@@ -131,6 +148,9 @@ class Box(Component):
     group: ClassVar[str] = "box"
     formula: ClassVar[str] = ""  # of its output, in a few characters: what `nnlab graph` writes into the box
     needs_valid: ClassVar[bool] = False  # it uses `ctx.valid`, the mask of the real examples in a batch
+    # Whether ranks may share the examples of a batch; None: where no `ctx.valid` is used. One that sums over
+    # the examples does so by `ctx.over_ranks`, and counts them by `ctx.count`.
+    shares_batch: ClassVar[bool | None] = None
     random: ClassVar[bool] = False  # its output is random in training: its `settle` sets `ctx.noise_shape`
     captured: ClassVar[bool] = True  # its calls may be captured in a CUDA graph, and replayed
     gives_probabilities: ClassVar[bool] = False  # as output activation, its outputs are class probabilities

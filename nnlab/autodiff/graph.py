@@ -278,10 +278,23 @@ class Graph:
                         f"statistics it computes"
                     )
 
+    def unshared_node(self) -> Node | None:
+        """The first node that computes with all examples of a batch and does not know of ranks; None if these
+        can share batches."""
+        for node in self.nodes:
+            box = node.box
+            if box is None or box.shares_batch:
+                continue
+            writes = any(isinstance(self.nodes[i].leaf, Buffer) for i in node.leaves)
+            sums = not node.per_example and any(self.nodes[i].per_example for i in node.inputs)
+            if box.needs_valid or writes or sums:
+                return node
+        return None
+
     def bind(self, theta, grad, site: Site, buffers=None) -> Network:
         """The network of K rows, on their `theta` and `grad` (K, P), and `buffers` (K, Q) if it has any."""
         if site.training:
-            self.refuse_batch(site.batch)
+            self.refuse_batch(site.whole_batch)
         return Network(self, theta, grad, site, buffers)
 
 

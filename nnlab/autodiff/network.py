@@ -46,7 +46,7 @@ class Network:
 
     def __init__(self, graph: Graph, theta, grad, site: Site, buffers=None):
         if site.channels_last is None:
-            channels_last = not is_cuda(site.template) and graph.prefers_channels_last(site.batch)
+            channels_last = not is_cuda(site.template) and graph.prefers_channels_last(site.whole_batch)
             site = replace(site, channels_last=channels_last)
         self.graph, self.site, self.needs_grad = graph, site, graph.depends_on_parameters()
         self._input_ndim = 2 + len(graph.nodes[graph.input].shape)
@@ -228,6 +228,8 @@ class Network:
             grad for i, grad in self._grad_slices.items() if i in buffers and not self.consumer_counts[i]
         ]
         contexts = [(self.graph.nodes[n], bound.ctx) for n, bound in self.bound_boxes.items()]
+        for node, ctx in contexts:
+            ctx.per_example = node.per_example
         self.stochastic = [(node.stream, ctx) for node, ctx in contexts if ctx.noise_shape]
         self.masked = [ctx for node, ctx in contexts if node.box.needs_valid]
         self.captured = all(bound.box.captured for bound in self.bound_boxes.values())

@@ -39,6 +39,7 @@ class BatchNorm(Box):
     name: ClassVar[str] = "batch_norm"
     formula: ClassVar[str] = "γ (x - μ) / σ + β"
     needs_valid: ClassVar[bool] = True
+    shares_batch: ClassVar[bool | None] = True
     needs_y: ClassVar[bool] = False
     momentum: float = static(0.1, above=0, high=1)
     epsilon: float = static(1e-5, above=0)
@@ -62,7 +63,7 @@ class BatchNorm(Box):
         if not ctx.training:
             return
         ctx.axes = tuple(range(2, len(shape) + 2))
-        ctx.full = batch_counts(ctx.y.new_ones(1, 1, ctx.site.batch), shape, padded=False)
+        ctx.full = batch_counts(ctx.y.new_ones(1, 1, ctx.site.whole_batch), shape, padded=False)
         ctx.centered, ctx.mean, ctx.variance = ctx.zeros(), ctx.zeros(*channels), ctx.zeros(*channels)
         _, dgamma, dbeta, *_ = ctx.dx
         ctx.dgamma = ctx.zeros(*channels) if dgamma is None else dgamma
@@ -75,18 +76,19 @@ class BatchNorm(Box):
             torch.mul(gamma, ctx.inverse_std, out=ctx.factor)
             torch.sub(x, running_mean, out=ctx.y)
             return torch.addcmul(beta, ctx.y, ctx.factor, out=ctx.y)
-        n = batch_counts(ctx.valid, ctx.shape[:-1], padded=True) if ctx.padded else ctx.full
-        ctx.counts = n
+        ctx.counts = n = self._counts(ctx) if ctx.padded else ctx.full
         # Two passes: the sum of squares less the square of the sum would lose the digits of a small variance.
-        torch.sum(n.real(x, out=ctx.centered), ctx.axes, keepdim=True, out=ctx.mean).mul_(n.inverse)
-        n.keep_single(ctx.mean, running_mean)
-        n.real(torch.sub(x, ctx.mean, out=ctx.centered), out=ctx.centered)
+        torch.sum(n.real(x, out=ctx.centered), ctx.axes, keepdim=True, out=ctx.mean)
+        mean = ctx.over_ranks(ctx.mean)[0].mul_(n.inverse)
+        n.keep_single(mean, running_mean)
+        n.real(torch.sub(x, mean, out=ctx.centered), out=ctx.centered)
         squares = torch.mul(ctx.centered, ctx.centered, out=ctx.product)
-        torch.sum(squares, ctx.axes, keepdim=True, out=ctx.variance).mul_(n.inverse)
-        n.keep_single(ctx.variance, running_variance)
-        self._invert_std(ctx, ctx.variance)
-        running_mean.lerp_(ctx.mean, ctx.momentum)
-        running_variance.lerp_(ctx.variance.mul_(n.bessel), ctx.momentum)
+        torch.sum(squares, ctx.axes, keepdim=True, out=ctx.variance)
+        variance = ctx.over_ranks(ctx.variance)[0].mul_(n.inverse)
+        n.keep_single(variance, running_variance)
+        self._invert_std(ctx, variance)
+        running_mean.lerp_(mean, ctx.momentum)
+        running_variance.lerp_(variance.mul_(n.bessel), ctx.momentum)
         torch.mul(gamma, ctx.inverse_std, out=ctx.factor)
         return torch.addcmul(beta, ctx.centered, ctx.factor, out=ctx.y)
 
@@ -96,11 +98,15 @@ class BatchNorm(Box):
         torch.sum(torch.mul(dy, ctx.centered, out=ctx.product), ctx.axes, keepdim=True, out=dgamma)
         dgamma.mul_(ctx.inverse_std)
         if dx is not None:
-            torch.mul(dgamma, ctx.inverse_std, out=scratch).mul_(n.inverse)
+            whole_dgamma, whole_dbeta = ctx.over_ranks(dgamma, dbeta)
+            torch.mul(whole_dgamma, ctx.inverse_std, out=scratch).mul_(n.inverse)
             torch.sub(dy, torch.mul(ctx.centered, scratch, out=dx), out=dx)
-            n.subtract(dx, torch.mul(dbeta, n.inverse, out=scratch))
+            n.subtract(dx, torch.mul(whole_dbeta, n.inverse, out=scratch))
             dx.mul_(ctx.factor)
         return ctx.dx
+
+    def _counts(self, ctx):
+        return batch_counts(ctx.valid, ctx.shape[:-1], padded=True, count=ctx.count)
 
     def _invert_std(self, ctx, variance):
         torch.add(variance, ctx.epsilon, out=ctx.inverse_std).rsqrt_()

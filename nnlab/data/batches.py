@@ -16,6 +16,8 @@ from nnlab.data.device_tables import is_example_major
 from nnlab.data.examples import Examples
 from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.layout import ReusableBuffer
+from nnlab.runtime.ranks import Ranks
+from nnlab.runtime.shares import Share
 from nnlab.streams import stream
 
 CHUNK_ELEMENTS = 2**20  # input elements per row in a chunk
@@ -32,6 +34,7 @@ class Chunk:
     t: torch.Tensor  # (S, K, m, B)
     weight: torch.Tensor  # (S, 1 or K, 1, B): of each example's loss in the mean over the batch
     valid: torch.Tensor  # (S, 1 or K, B): 1 for an example, 0 for padding in the last batch
+    count: torch.Tensor  # (S, 1 or K, 1): of examples in each batch, on all ranks together
     loss_weight: torch.Tensor | None = None  # (S, 1 or K, B): of each example's loss; None where all are 1
 
     def step(self, s: int) -> Chunk:
@@ -45,7 +48,8 @@ class Chunk:
     def _slice(self, start: int, stop: int) -> Chunk:
         s = slice(start, stop)
         loss_weight = None if self.loss_weight is None else self.loss_weight[s]
-        return Chunk(self.first + start, self.x[s], self.t[s], self.weight[s], self.valid[s], loss_weight)
+        parts = (part[s] for part in (self.x, self.t, self.weight, self.valid, self.count))
+        return Chunk(self.first + start, *parts, loss_weight)
 
 
 class Batches:
@@ -53,11 +57,14 @@ class Batches:
 
     Every chunk reuses the memory of the one before it, as a recorded graph of GPU calls requires. On a CPU,
     rows that share one order get a view of the gathered examples instead of a copy.
+
+    Ranks each have their `share` of every batch, `batch` columns. Chunks are as long as in one process.
     """
 
-    def __init__(self, examples: Examples, rows: list):
+    def __init__(self, examples: Examples, rows: list, ranks: Ranks | None = None):
         self.examples, self.rows = examples, rows
-        self.batch, self.steps = rows[0].batch, rows[0].steps
+        self.share = Share(rows[0].batch, ranks)
+        self.batch, self.steps = self.share.width, rows[0].steps
         self.unique_rows, self.unique_indices = self._distinct_orders()
         self.chunk_steps = self._chunk_size()
         self.train_counts = torch.tensor(
@@ -71,10 +78,11 @@ class Batches:
             self.loss_weights = LossWeights(examples, rows, self.unique_indices, self.chunk_steps, self.batch)
 
     @property
-    def padded_step(self) -> int | None:
-        """The last step of an epoch, if padding fills the batch of some row there; else None."""
-        has_padding = any(len(row.fold.train) < self.steps * self.batch for row in self.rows)
-        return self.steps - 1 if has_padding else None
+    def padded_steps(self) -> range:
+        """The steps of an epoch in which padding fills the batch of some row, on some rank: the last or none,
+        or all of them."""
+        has_padding = any(len(row.fold.train) < self.steps * self.share.batch for row in self.rows)
+        return range(self.steps - has_padding if self.share.is_even else 0, self.steps)
 
     def _distinct_orders(self) -> tuple[list, list[int]]:
         """The rows that stand for each order of examples, and of every row (K,) the index of its order."""
@@ -84,14 +92,15 @@ class Batches:
 
     def _chunk_size(self) -> int:
         """Steps in a chunk; the last one of an epoch may have fewer."""
-        return steps_in_chunk(self.steps, self.batch, self.examples.spec.inputs, self.examples.outputs)
+        inputs, outputs = self.examples.spec.inputs, self.examples.outputs
+        return steps_in_chunk(self.steps, self.share.batch, inputs, outputs)
 
     def epoch(self, epoch: int, done: int = 0):
         """The chunks of an epoch (1, 2, ...), after its first `done` steps."""
         orders = [self._draw_order(row, epoch) for row in self.unique_rows]
-        for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
-            if first + len(weight) > done:
-                chunk = Chunk(first, *self._gather(first, orders), weight, valid)
+        for first, weights in zip(self.first_steps, self.chunk_weights, strict=True):
+            if first + len(weights[0]) > done:
+                chunk = Chunk(first, *self._gather(first, orders), *weights)
                 if self.loss_weights:
                     chunk = self.loss_weights.weigh(chunk, self._chunk_examples(first, orders))
                 yield chunk.after(done)
@@ -103,8 +112,10 @@ class Batches:
         return chunk_examples.to(self.examples.template.device)
 
     def _draw_order(self, row, epoch: int) -> np.ndarray:
-        """The row's training example indices, shuffled for the epoch and repeated to fill the last batch."""
-        return np.resize(training_order(row, epoch), self.steps * self.batch)
+        """The row's training example indices, shuffled for the epoch and repeated to fill the last batch; of
+        every batch, those that are in the share of this process."""
+        order = np.resize(training_order(row, epoch), self.steps * self.share.batch)
+        return self.share.of_order(order)
 
     def _gather(self, first: int, orders):
         """The chunk's inputs (S, K, d, B) and targets (S, K, m, B)."""
@@ -121,17 +132,20 @@ class Batches:
         ]
 
     def _weigh_chunks(self) -> list:
-        """(weight, valid) of every chunk. All but the last chunk are full, so they share one pair."""
+        """(weight, valid, count) of every chunk. All but the last chunk are full, so they share one pair."""
         full = self._weigh_chunk(0)
         return [*[full] * (len(self.first_steps) - 1), self._weigh_chunk(self.first_steps[-1])]
 
     def _weigh_chunk(self, first: int):
-        """Each column's weight in its batch's mean, and 1 for an example or 0 for padding."""
-        steps = min(self.chunk_steps, self.steps - first)
+        """Each column's weight in its batch's mean; 1 for an example or 0 for padding; and how many examples
+        the batch has."""
+        steps, batch = min(self.chunk_steps, self.steps - first), self.share.batch
         counts = self.train_counts if len(self.train_counts.unique()) > 1 else self.train_counts[:1]
-        positions = torch.arange(first * self.batch, (first + steps) * self.batch, device=counts.device)
-        valid = (positions.view(steps, 1, self.batch) < counts[:, None]).to(self.examples.template.dtype)
-        return (valid / valid.sum(2, keepdim=True))[:, :, None], valid
+        positions = torch.arange(first * batch, (first + steps) * batch, device=counts.device)
+        valid = (positions.view(steps, 1, batch) < counts[:, None]).to(self.examples.template.dtype)
+        count = valid.sum(2, keepdim=True)
+        valid = self.share.of(valid)
+        return (valid / count)[:, :, None], valid, count
 
     def _stack_rows(
         self, steps: int, gathered: tuple[torch.Tensor, ...], buffer: ReusableBuffer

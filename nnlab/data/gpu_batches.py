@@ -15,6 +15,7 @@ import torch
 from nnlab.data.batches import Batches, Chunk
 from nnlab.data.examples import Examples
 from nnlab.runtime.cuda_graphs import copy_from_host
+from nnlab.runtime.ranks import Ranks
 
 MAX_CHUNK_STEPS = 64  # steps captured in one CUDA graph: more take long to capture and gain nothing
 CHUNK_ELEMENTS = 2**26  # inputs, targets and outputs of all rows in a chunk
@@ -26,9 +27,9 @@ class GpuBatches(Batches):
     While the GPU trains, the host shuffles the examples for the next epoch.
     """
 
-    def __init__(self, examples: Examples, rows: list, threads: int = 1):
+    def __init__(self, examples: Examples, rows: list, threads: int = 1, ranks: Ranks | None = None):
         self.tables = examples.tables([row.fold for row in rows])
-        super().__init__(examples, rows)
+        super().__init__(examples, rows, ranks)
         count, outputs = len(self.unique_rows), examples.outputs
         columns = self.chunk_steps * self.batch
         self.x = self.tables.x.new_empty(count * columns * self.tables.x.shape[1])
@@ -50,17 +51,18 @@ class GpuBatches(Batches):
     def _chunk_size(self) -> int:
         orders = len(self.rows) if len(self.unique_rows) > 1 else 1
         return steps_per_chunk(
-            self.steps, self.batch, self.examples.spec.inputs, self.examples.outputs, orders, len(self.rows)
-        )
+            self.steps, self.share.batch, self.examples.spec.inputs, self.examples.outputs,
+            orders, len(self.rows),
+        )  # fmt: skip
 
     def epoch(self, epoch: int, done: int = 0):
         futures = self.prefetched.pop(epoch, None) or self._prefetch(epoch)
         indices = torch.from_numpy(np.stack([future.result() for future in futures]))
         self.prefetched = {epoch + 1: self._prefetch(epoch + 1)}
         copy_from_host(indices, self.example_indices)
-        for first, (weight, valid) in zip(self.first_steps, self.chunk_weights, strict=True):
-            if first + len(weight) > done:
-                chunk = Chunk(first, *self._gather(first), weight, valid)
+        for first, weights in zip(self.first_steps, self.chunk_weights, strict=True):
+            if first + len(weights[0]) > done:
+                chunk = Chunk(first, *self._gather(first), *weights)
                 if self.loss_weights:
                     chunk = self.loss_weights.weigh(chunk, self._chunk_examples(first))
                 yield chunk.after(done)

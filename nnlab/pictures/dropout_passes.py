@@ -153,7 +153,7 @@ class _Passes:
             noise.provide(s)
         chunk, network = next(self.batches.epoch(epoch, step)).step(0), self.network
         for ctx in network.masked:
-            ctx.valid, ctx.padded = chunk.valid[0][:, None], step == self.batches.padded_step
+            ctx.valid, ctx.padded = chunk.valid[0][:, None], step in self.batches.padded_steps
         z = network.fprop(chunk.x[0])
         t = self.population.experiment.regularizer.smooth(chunk.t)[0]
         weight = chunk.weight[0]

@@ -18,6 +18,7 @@ from nnlab.data.batches import CHUNK_ELEMENTS, Batches, Chunk
 from nnlab.losses import Loss
 from nnlab.runtime.cuda_graphs import CudaGraphs, copy_from_host
 from nnlab.runtime.layout import ALIGNED_FLOATS, aligned, shape_in_memory
+from nnlab.runtime.shares import Share
 from nnlab.streams import uniforms
 from nnlab.training.activity_sum import ActivitySum
 from nnlab.training.further_curves import FurtherCurves
@@ -38,14 +39,15 @@ class Step:
         self.population, self.loss = population, loss
         rows, e, theta = len(population), population.experiment, population.state.theta
         steps, batch = batches.chunk_steps, batches.batch
-        self.padded_step = batches.padded_step
+        self.padded_steps, self.share = batches.padded_steps, batches.share
         layout = graph.layout()
         self.grad = aligned(rows, (layout.size,), theta)
         self.grad_norm = torch.zeros(rows, dtype=theta.dtype, device=theta.device)
         self.weights = theta[:, : layout.weights_end]
         self.layers = [leaf_slice.view_of_units(theta) for leaf_slice in layout.weights.values()]
         site = Site(
-            rows, batch, True, theta, e.regularizer.rates(), threads, e.precision, overwrites=True
+            rows, batch, True, theta, e.regularizer.rates(), threads, e.precision, overwrites=True,
+            share=self.share,
         )  # fmt: skip
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
@@ -84,8 +86,8 @@ class Step:
         self.columns.fill(lr, count, epoch, chunk.first)
         t = self.population.experiment.regularizer.smooth(chunk.t, self.smoothed[:count])
         z, columns = self.outputs[:count], self.columns.steps[:count]
-        inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, z, columns, strict=True))
-        is_padded = self.padded_step in range(chunk.first, chunk.first + count)
+        inputs = list(zip(chunk.x, t, chunk.weight, chunk.valid, chunk.count, z, columns, strict=True))
+        is_padded = chunk.first + count - 1 in self.padded_steps
         addresses = chunk.x.data_ptr(), t.data_ptr(), chunk.weight.data_ptr(), count, is_padded
         for s in range(0, count, self.steps_per_call):
             position = epoch, chunk.first
@@ -115,13 +117,14 @@ class Step:
 
     def _steps(self, inputs: list, position: tuple[int, int], first: int, count: int) -> None:
         """Steps of a chunk of `count`, from `first` on; `position` is its epoch and its first step there."""
-        for s, (x, t, weight, valid, z, columns) in enumerate(inputs, first):
+        for s, (x, t, weight, valid, examples, z, columns) in enumerate(inputs, first):
             for noise in self.noise:
                 if not self.draws_ahead:
                     noise.draw(*position, s, count)
                 noise.provide(s)
             for ctx in self.network.masked:
-                ctx.valid, ctx.padded = valid[:, None], position[1] + s == self.padded_step
+                ctx.valid, ctx.padded = valid[:, None], position[1] + s in self.padded_steps
+                ctx.count = examples[:, None]
             self(x, t, weight, z, columns, last=s == count - 1)
             if self.activity:
                 self.activity.keep(s)
@@ -129,9 +132,12 @@ class Step:
     def __call__(self, x, t, weight, z, columns, last: bool) -> None:
         """One step on inputs x (K, d, B), targets t (K, m, B), weights of the examples (1 or K, 1, B) and the
         `columns`; the outputs go into z. The norms of the gradient and, if recorded, of the update are
-        computed in the last step of a chunk."""
+        computed in the last step of a chunk.
+
+        The gradient is that of the examples here; with the others', all ranks make the same update of it."""
         self.network.fprop(x, out=z)
         self.network.bprop(self.loss.bprop(z, t, weight, out=self.dz), weight)
+        self.share.sum_in_place(self.grad)
         if last:
             self.further_curves.before_update()
         self.tail(columns, want_norm=last)
@@ -198,19 +204,28 @@ class Columns:
 
 class Noise:
     """Uniform random numbers for one box, (K or 1, *shape) a step, drawn for as many steps at once as fit in
-    the size of a chunk. Rows with the same seed share them."""
+    the size of a chunk. Rows with the same seed share them. They are drawn for the whole batch: ranks that
+    share it take the numbers of their own examples."""
 
     def __init__(self, name: str, ctx, population: Population, steps: int):
         self.name, self.ctx = name, ctx
         seeds = [row.seed for row in population.rows]
         self.seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
-        self.steps_per_draw = min(steps, max(1, CHUNK_ELEMENTS // math.prod(ctx.noise_shape)))
+        site, whole = ctx.site, ctx.noise_shape
+        self.share = site.share if site.share and ctx.per_example else Share(site.batch)
+        if self.share.ranks:
+            whole = (*whole[:-1], self.share.batch)
+        self.steps_per_draw = min(steps, max(1, CHUNK_ELEMENTS // math.prod(whole)))
         theta = population.state.theta
-        self.shape = shape_in_memory(ctx.noise_shape, ctx.site.channels_last)
-        shape = self.steps_per_draw, len(self.seeds), *self.shape
+        self.shape = shape_in_memory(whole, site.channels_last)
+        self.examples_axis = -1 if self.shape == whole else 1  # of what is drawn for some steps
+        shape = list(self.shape)
+        if self.share.ranks:
+            shape[0 if self.examples_axis == 1 else -1] = self.share.width
+        shape = self.steps_per_draw, len(self.seeds), *shape
         self.buffer = torch.empty(shape, dtype=theta.dtype, device=theta.device)
         self.steps = [
-            step if self.shape == ctx.noise_shape else step.transpose(1, -1) for step in self.buffer.unbind(0)
+            step if self.examples_axis == -1 else step.transpose(1, -1) for step in self.buffer.unbind(0)
         ]
 
     def draw(self, epoch: int, first: int, s: int, count: int) -> None:
@@ -227,4 +242,4 @@ class Noise:
         shape = steps, *self.shape
         drawn = {seed: uniforms(shape, self.buffer, seed, *key) for seed in dict.fromkeys(self.seeds)}
         for k, seed in enumerate(self.seeds):
-            self.buffer[:steps, k] = drawn[seed]
+            self.buffer[:steps, k] = self.share.of(drawn[seed], self.examples_axis)

@@ -11,9 +11,11 @@ import torch
 from nnlab.data.batches import Batches, Chunk
 from nnlab.data.examples import Examples
 from nnlab.data.gpu_batches import GpuBatches
+from nnlab.errors import MachineFault
 from nnlab.experiment import Row, stack_graph
 from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.devices import free_memory
+from nnlab.runtime.ranks import Ranks
 from nnlab.runtime.tensor_bytes import tensor_bytes
 from nnlab.runtime.threads import computing
 from nnlab.schedules import Progress
@@ -22,6 +24,7 @@ from nnlab.training.ended_rows import results
 from nnlab.training.evaluation import Evaluator
 from nnlab.training.population import Population, State
 from nnlab.training.results import Ending, Record, Result
+from nnlab.training.sharing import refuse_sharing
 from nnlab.training.snapshot import SUMS_NAME, Snapshot
 from nnlab.training.step import Step
 
@@ -49,12 +52,21 @@ class Training:
 
     On a GPU every shape of a stack costs the capture of a CUDA graph, and perhaps a compilation. So there a
     row that has ended is still computed until half of the stack has ended: then the stack is compacted.
+
+    `ranks` train the same rows together: each has its share of every batch (nnlab/runtime/shares.py), and all
+    make the same updates of the summed gradient. They must pause, and end rows, in the same steps. If one is
+    lost, `epoch` raises `MachineFault`, and this training is where the last epoch, or `restore`, has left it.
     """
 
-    def __init__(self, rows: list[Row], examples: Examples, threads: int, fused: bool = False):
+    def __init__(
+        self, rows: list[Row], examples: Examples, threads: int, fused: bool = False,
+        ranks: Ranks | None = None,
+    ):  # fmt: skip
         self.rows = list(rows)  # still in training
-        self.examples, self.threads, self.fused = examples, threads, fused
+        self.examples, self.threads, self.fused, self.ranks = examples, threads, fused, ranks
         self.graph = stack_graph(rows, examples.spec)
+        if ranks:
+            refuse_sharing(rows[0], self.graph, ranks)
         self.epochs = 0  # completed
         self.steps = 0  # completed, of the epoch under way
         self.population: Population | None = None
@@ -65,6 +77,7 @@ class Training:
         self._sums: np.ndarray | None = None
         self._step_seconds = 0.0  # of the steps of the epoch under way
         self.tensor_bytes = 0  # see `Record`; counted after the first epoch
+        self._kept: Snapshot | None = None  # where ranks can go on from, if one is lost
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,6 +99,8 @@ class Training:
                 self.population, self._previous = self._initialize(self.rows)
             if self.rows and self.step is None:
                 self._allocate()
+                if not self._kept:
+                    self._keep_state()
         return self
 
     def epoch(self, should_pause: Callable[[], bool] = never) -> tuple[Record, list[Result]] | None:
@@ -96,6 +111,14 @@ class Training:
         if not self.rows:
             raise ValueError("no row is left to train")
         self.begin()
+        try:
+            return self._epoch(should_pause)
+        except MachineFault:
+            if self._kept:
+                self.restore(self._kept)
+            raise
+
+    def _epoch(self, should_pause: Callable[[], bool]) -> tuple[Record, list[Result]] | None:
         with computing():
             population, epoch, live = self.population, self.epochs + 1, self._live_indices()
             population.replay_schedule(epoch)
@@ -103,7 +126,7 @@ class Training:
             if metrics is None:
                 return None
             self.epochs = epoch
-            metrics |= self.evaluator.validate()
+            metrics = self._of_rank_0(metrics | self.evaluator.validate())
             self.fused = self.step.compiled
             interval = self.rows[0].experiment.histograms
             histograms = self.evaluator.histograms() if interval and epoch % interval == 0 else {}
@@ -124,7 +147,9 @@ class Training:
                 self._step_seconds, self.tensor_bytes,
             )  # fmt: skip
             self._step_seconds = 0.0
-            return record, self._end(endings)
+            ended = self._end(endings)
+            self._keep_state()
+            return record, ended
 
     def _live_indices(self) -> np.ndarray:
         """The indices in the stack of the rows still in training, in order."""
@@ -174,7 +199,7 @@ class Training:
         in_training = values.get("left", values["rows"])
         self.rows = [row for row in rows if row.number in in_training]
         self.population, self._previous = population, previous
-        self.batches = self.evaluator = self.step = None
+        self.batches = self.evaluator = self.step = self._kept = None
         self.epochs, self.steps, self._sums = values["epochs"], steps, sums
         self._start_time = time.perf_counter() - values["seconds"]
         return self
@@ -201,14 +226,15 @@ class Training:
             evaluator.add(z, chunk)
             self.steps = chunk.first + len(chunk.x)
             if self.steps < self.batches.steps and should_pause():
-                self._sums = self._copied_sums()
+                self._sums = self._sums_of_steps().cpu().numpy().copy()
                 self._step_seconds += time.perf_counter() - start
                 return None
         self.steps = 0
-        means, grad_norm = evaluator.sums / self.batches.train_counts, self.step.grad_norm.double()
+        sums, grad_norm = self._sums_of_steps(), self.step.grad_norm.double()
+        means = sums[:2] / self.batches.train_counts
         further = regularizer.metrics(self.step.weights, self.step.layers)
         if self.step.activity:
-            further["penalty"] = further["penalty"] + self.step.activity.sum / self.batches.train_counts
+            further["penalty"] = further["penalty"] + sums[2] / self.batches.train_counts
         further |= self.step.further_curves.metrics(grad_norm)
         # One copy to the host, and so one sync.
         metrics = torch.stack([*means, grad_norm, *further.values()]).cpu().numpy()
@@ -230,13 +256,32 @@ class Training:
         """Set the sums over an epoch's steps to zero, or to what they were when it paused."""
         sums, activity = self._sums, self.step.activity
         self._sums = None
+        if self.ranks and not self.ranks.is_first:
+            sums = None  # which one rank has, for all of them
         self.evaluator.begin(None if sums is None else sums[:2])
         if activity:
             activity.begin(None if sums is None else sums[2])
 
-    def _copied_sums(self) -> np.ndarray:
+    def _sums_of_steps(self) -> torch.Tensor:
+        """(2 or 3, K): loss and error, and the penalty of activations, over all examples of the epoch's steps
+        so far."""
         further = [self.step.activity.sum[None]] if self.step.activity else []
-        return torch.cat([self.evaluator.sums, *further]).cpu().numpy().copy()
+        (sums,) = self.batches.share.totals(torch.cat([self.evaluator.sums, *further]))
+        return sums
+
+    def _of_rank_0(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same numbers on all ranks, however their processors round: they decide what ends, and what is
+        best."""
+        if not self.ranks:
+            return metrics
+        table = np.stack([*metrics.values()]).astype(float)
+        values = np.frombuffer(self.ranks.broadcast_bytes(table.tobytes()))
+        return dict(zip(metrics, values.reshape(table.shape).copy(), strict=True))
+
+    def _keep_state(self) -> None:
+        """Keep the state for the case that a rank is lost."""
+        if self.ranks:
+            self._kept = self.state()
 
     def learning_rate(self, epoch: int, chunk: Chunk) -> torch.Tensor:
         """(K, S) float64: the learning rate of every step of the chunk."""
@@ -274,7 +319,7 @@ class Training:
     def _allocate(self) -> None:
         """Allocate the buffers whose size depends on the number of rows."""
         population, examples = self.population, self.examples
-        self.batches = make_batches(examples, population.rows, self.threads)
+        self.batches = make_batches(examples, population.rows, self.threads, self.ranks)
         self.evaluator = Evaluator(self.graph, population, population.state, examples, self.threads)
         loss = self.evaluator.metric_sums.loss
         self.step = Step(self.graph, population, loss, self.batches, self.threads, self.fused)
@@ -314,13 +359,14 @@ def _checked_sums(sums: np.ndarray | None, rows: int) -> np.ndarray:
     return sums
 
 
-def make_batches(examples: Examples, rows: list[Row], threads: int) -> Batches:
-    """The rows' batches; on a GPU gathered from normalised tables, if these fit in its memory."""
+def make_batches(examples: Examples, rows: list[Row], threads: int, ranks: Ranks | None = None) -> Batches:
+    """The rows' batches, or this rank's share of them; on a GPU gathered from normalised tables, if these
+    fit in its memory."""
     if not is_cuda(examples.template):
-        return Batches(examples, rows)
+        return Batches(examples, rows, ranks)
     tables = examples.table_bytes(len({row.fold.key for row in rows}))
     fits = tables < TABLES_SHARE * free_memory(examples.template.device)
-    return GpuBatches(examples, rows, threads) if fits else Batches(examples, rows)
+    return GpuBatches(examples, rows, threads, ranks) if fits else Batches(examples, rows, ranks)
 
 
 def find_endings(population: Population, live, epoch: int, diverged, stop) -> dict[int, Ending]:
