@@ -9,6 +9,7 @@ import pytest
 import torch
 from rank_processes import run_ranks
 
+from nnlab import interruption
 from nnlab.errors import MachineFault, UserError
 from nnlab.runtime import ranks as ranks_module
 from nnlab.runtime.ranks import NUMBERS, ranks
@@ -92,6 +93,44 @@ def test_the_rank_that_is_lost_is_named(victim):
     assert said.pop(victim) is None
     sentence = f"rank {victim} of 3 is gone: it failed, was killed, or its machine is lost"
     assert said == [[sentence] * 2] * 2
+
+
+class Busy:
+    """Stands for an event of a card that ends its work after so many looks."""
+
+    looks = 10**9
+
+    def record(self):
+        pass
+
+    def query(self):
+        Busy.looks -= 1
+        return Busy.looks < 0
+
+
+def wait(victim: int):
+    ranks_module.ROLL_CALL_SECONDS, ranks_module.CARD_SECONDS = 0.5, 0.1
+    torch.cuda.Event = Busy
+    r = ranks()
+    r.barrier()
+    if r.rank == victim:
+        os.kill(os.getpid(), signal.SIGKILL)
+    Busy.looks = 10
+    r.wait_for_card()  # no signal, and the card is ready
+    interruption.request_stop()
+    Busy.looks = 1000 if victim < 0 else 10**9
+    try:
+        r.wait_for_card()
+    except MachineFault as fault:
+        return str(fault)
+    return "ready"
+
+
+def test_a_card_is_waited_for_unless_a_rank_is_lost():
+    """After a signal only: all are there, and it takes long; or one is not."""
+    assert run_ranks(3, wait, -1) == ["ready"] * 3
+    first, second, third = run_ranks(3, wait, 1)
+    assert first == third == "rank 1 of 3 is gone: it failed, was killed, or its machine is lost"
 
 
 def come_alone():

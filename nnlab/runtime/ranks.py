@@ -21,6 +21,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from nnlab import interruption
 from nnlab.errors import MachineFault, UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
 # How long a rank waits for the others to start, and for what they are to send: they may test or save first.
 START_SECONDS, WAIT_SECONDS = 300.0, 1800.0
 ROLL_CALL_SECONDS = 3.0  # for the ranks that are left to say so, once one is lost
+CARD_SECONDS = 5.0  # for a card to end its work, after a signal to stop, before ranks look for each other
+POLL_SECONDS = 5e-4
+# Of torch: only errors on the screen; and what is to be done where a rank is lost is decided here.
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR", "TORCH_NCCL_ASYNC_ERROR_HANDLING": "0"}
 
 
 def ranks() -> Ranks | None:
@@ -50,7 +55,11 @@ def _ranks(*values: str) -> Ranks | None:
     rank, size, local_rank = map(int, values[: len(NUMBERS)])
     if size > 1 and rank >= size:
         raise UserError(f"RANK = {rank} in the environment: expected less than WORLD_SIZE = {size}")
-    return Ranks(rank, size, local_rank) if size > 1 else None
+    if size < 2:
+        return None
+    for name, value in QUIET.items():  # which torch reads when it is imported
+        os.environ.setdefault(name, value)
+    return Ranks(rank, size, local_rank)
 
 
 @dataclass(eq=False)
@@ -76,6 +85,13 @@ class Ranks:
     def is_first(self) -> bool:
         """Whether this is rank 0, which prints and writes."""
         return self.rank == 0
+
+    @property
+    def captures(self) -> bool:
+        """Whether sums of tensors on cards may be captured in a CUDA graph: those by nccl."""
+        from torch import distributed
+
+        return distributed.is_nccl_available()
 
     def take_card(self) -> None:
         """Let `device=cuda` be this rank's own card, before anything lies on one. Nothing without cards.
@@ -143,6 +159,25 @@ class Ranks:
         ends = [sum(lengths[: rank + 1]) for rank in range(self.size)]
         return [gathered[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
+    def wait_for_card(self) -> None:
+        """Wait until this rank's card has done what it was asked for. Raises `MachineFault` if it never will,
+        since another rank is lost: nobody could wait for it in a call of CUDA, which hears no signal."""
+        import torch
+
+        done, stopped = torch.cuda.Event(), 0.0
+        done.record()
+        while not done.query():
+            time.sleep(POLL_SECONDS)
+            if not interruption.stop_requested():
+                continue
+            stopped = stopped or time.monotonic()
+            if time.monotonic() - stopped > CARD_SECONDS:
+                stopped = time.monotonic()
+                if gone := self._absent("waits"):
+                    self._lost = self._of_gone(gone)
+                    self._abort()
+                    raise self._lost
+
     def close(self) -> None:
         """Leave the others; they must not wait for this one any more."""
         from torch import distributed
@@ -193,27 +228,36 @@ class Ranks:
     def _fault(self, error: RuntimeError) -> MachineFault:
         """The loss of a rank in a sentence."""
         message = " ".join(str(error).split())
-        if (store := self._store) is None:
+        if self._store is None:
             return MachineFault(f"rank {self.rank} of {self.size} did not find the others: {message}")
-        gone = self._roll_call(store)
+        self._abort()  # so that whoever waits for this rank notices that one is lost
+        if gone := self._absent("left"):
+            return self._of_gone(gone)
+        return MachineFault(f"rank {self.rank} of {self.size} lost touch with another: {message}")
+
+    def _of_gone(self, gone: list[int]) -> MachineFault:
         if len(gone) == 1:
             return MachineFault(
                 f"rank {gone[0]} of {self.size} is gone: it failed, was killed, or its machine is lost"
             )
-        if gone:
-            return MachineFault(f"ranks {', '.join(map(str, gone))} of {self.size} are gone")
-        return MachineFault(f"rank {self.rank} of {self.size} lost touch with another: {message}")
+        return MachineFault(f"ranks {', '.join(map(str, gone))} of {self.size} are gone")
 
-    def _roll_call(self, store) -> list[int]:
-        """The ranks that do not say within seconds that they are left. To say it they must notice that one is
-        lost: this rank leaves the group, so that whoever waits for it does."""
-        self.close()
-        others = set(range(self.size)) - {self.rank}
+    def _abort(self) -> None:
+        """End all that this rank waits for, on its card too, where it would go on for ever."""
+        from torch.distributed import distributed_c10d
+
+        if distributed_c10d.is_initialized():
+            with contextlib.suppress(RuntimeError):
+                distributed_c10d._abort_process_group()
+
+    def _absent(self, word: str) -> list[int]:
+        """The ranks that do not say the same word within seconds."""
+        store, others = self._store, set(range(self.size)) - {self.rank}
         end = time.monotonic() + ROLL_CALL_SECONDS
         try:
-            store.set(f"nnlab left {self.rank}", b"1")
+            store.set(f"nnlab {word} {self.rank}", b"1")
             while others and time.monotonic() < end:
-                others -= {rank for rank in others if store.check([f"nnlab left {rank}"])}
+                others -= {rank for rank in others if store.check([f"nnlab {word} {rank}"])}
                 time.sleep(0.05)
         except RuntimeError:  # the store was in rank 0, or on its machine
             return [0]

@@ -59,6 +59,11 @@ class Share:
         parts = flat.split([s.numel() for s in sums])
         return tuple(part.view(s.shape) for part, s in zip(parts, sums, strict=True))
 
+    @property
+    def captured(self) -> bool:
+        """Whether sums on a card may be captured in a CUDA graph."""
+        return self.ranks is None or self.ranks.captures
+
     def sum_in_place(self, dense: torch.Tensor) -> None:
         """The same of one tensor that is dense in memory, which it overwrites."""
         if self.ranks:

@@ -52,7 +52,7 @@ class Step:
         self.network = graph.bind(theta, self.grad, site, population.state.buffers)
         self.noise = [Noise(name, ctx, population, steps) for name, ctx in self.network.stochastic]
         self.activity = None if self.network.penalty is None else ActivitySum(self.network, steps)
-        self.cuda_graphs = CudaGraphs(theta, self.network.captured)
+        self.cuda_graphs = CudaGraphs(theta, self.network.captured and self.share.captured)
         self.draws_ahead = self.cuda_graphs.capturing  # a CUDA graph draws nothing
         self.steps_per_call = self._steps_per_call(steps)
         targets = batches.examples.outputs

@@ -267,6 +267,8 @@ class Training:
         so far."""
         further = [self.step.activity.sum[None]] if self.step.activity else []
         (sums,) = self.batches.share.totals(torch.cat([self.evaluator.sums, *further]))
+        if self.ranks and is_cuda(sums):
+            self.ranks.wait_for_card()
         return sums
 
     def _of_rank_0(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
