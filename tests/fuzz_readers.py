@@ -33,6 +33,10 @@ from nnlab.commands.hydra_private import yaml_loader
 from nnlab.data.headers import header_names
 from nnlab.data.sources import SOURCES
 from nnlab.errors import MachineFault, UserError
+from nnlab.jobs.data_file import data_file, from_bytes, hash_key
+from nnlab.jobs.job import Job
+from nnlab.jobs.outcome import Outcome
+from nnlab.jobs.running import run as run_job
 from nnlab.paths import CONFIG_DIR
 from nnlab.prediction.evaluation import evaluate
 from nnlab.prediction.predictions_file import predict_into
@@ -55,6 +59,9 @@ STATEFUL = [  # what a checkpoint can hold: slots, schedules that go back, stopp
     replace(TINY, seeds=2, refit=True, schedule=nnlab.HalveAndGoBack(), stopping=nnlab.Patience(patience=1)),
     replace(TINY, regularizer=nnlab.Regularizer(dropout=0.2), optimizer=nnlab.Adam()),
 ]
+FRAME = nnlab.Frame(
+    {"age": [None, *range(39)], "plan": ["gold", "tin"] * 20, "left": [0, 1, 1, 0] * 10}, "left"
+)
 TESTS = ROOT / "tests"
 
 
@@ -396,6 +403,72 @@ def resume(folder: Path, random: Random) -> Iterator[Callable]:
     yield lambda: command("train", f"resume={folder}", *changes)
 
 
+# ---- Jobs
+
+JOBS = (
+    [
+        replace(TINY, seed=k, optimizer=nnlab.Adam(lr=0.1 + k), stopping=nnlab.Patience(), epochs=4)
+        for k in (1, 2)
+    ],
+    [
+        replace(
+            TINY, seeds=2, schedule=nnlab.HalveAndGoBack(), data=nnlab.Moons(n=40), class_weight="balanced"
+        )
+    ],
+    [replace(TINY, data=FRAME, split=nnlab.KFold(k=2), regularizer=nnlab.Regularizer(dropout=0.2))],
+)
+MOST_EPOCHS = 20  # that a mutated job trains here
+
+
+def job_files() -> list[dict[str, bytes]]:
+    """Whole jobs, and such that go on from a state; with their data, and what comes of them."""
+    inputs = []
+    for experiments in JOBS:
+        fit = Fit([*experiments], candidates=True)
+        (stack,) = fit.stacks()
+        key, data = data_file(fit.datasets[fit.experiments[0].data])
+        first = Job.of_stack(fit, stack, key)
+        state = Outcome.from_bytes(
+            run_job(replace(first, until=1).to_bytes(), lambda key, data=data: data)
+        ).state
+        for job in (first, replace(first, until=2), replace(first, state=state, prune=(0,))):
+            outcome = run_job(job.to_bytes(), lambda key, data=data: data)
+            assert Outcome.from_bytes(outcome).is_trained
+            inputs.append({"job.packed": job.to_bytes(), "data.packed": data, "outcome.packed": outcome})
+    return inputs
+
+
+def _content(file: Path) -> bytes:
+    with untrusted.plain_file(untrusted.unlinked_file(file)) as opened:
+        return opened.read()
+
+
+def train_job(folder: Path, random: Random) -> Iterator[Callable]:
+    """The job on its data, or on others under its key; then what the driver does with the outcome."""
+    jobs, outcomes = [], []
+    yield lambda: jobs.append(Job.from_bytes(_content(folder / "job.packed")))
+    yield lambda: from_bytes(data := _content(folder / "data.packed"), hash_key(data))
+    yield lambda: outcomes.append(Outcome.from_bytes(_content(folder / "outcome.packed")))
+    for job in jobs:
+        yield lambda job=job: _train(job, _content(folder / "data.packed"))
+        for outcome in outcomes:
+            yield lambda job=job, outcome=outcome: outcome.refuse_other_job(job)
+
+
+def _train(job: Job, data: bytes) -> None:
+    def end(epoch: int) -> None:
+        if epoch > MOST_EPOCHS:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        job = replace(job, data=hash_key(data))
+        outcome = Outcome.from_bytes(run_job(job.to_bytes(), lambda key: data, end))
+        assert not outcome.error, outcome.error
+        if sentence := outcome.refused or outcome.fault:
+            raise UserError(sentence)
+        outcome.refuse_other_job(job)
+
+
 # ---- Configurations
 
 
@@ -459,6 +532,7 @@ READERS = {
     "model": (run_folders, predict, {}),
     "checkpoint": (states, restore, {}),
     "resume": (killed_runs, resume, {"writes": True, "reads_anywhere": True}),
+    "job": (job_files, train_job, {}),
     "yaml": (yaml_files, read_yaml, {"follows_links": True}),
     "config": (config_folders, compose, {"follows_links": True}),
 }  # name -> a function that makes valid inputs, the calls that read one, what these may do

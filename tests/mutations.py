@@ -216,7 +216,7 @@ def mutated_safetensors(data: bytes, random: Random) -> bytes:
     return struct.pack("<Q", length) + header + content
 
 
-def mutated_checkpoint(data: bytes, random: Random) -> bytes:
+def mutated_packed(data: bytes, random: Random) -> bytes:
     """Another tree in its array of text, which is the last one; or as any file of safetensors."""
     if random.random() < 0.4:
         return mutated_safetensors(data, random)
@@ -250,7 +250,8 @@ BY_SUFFIX = {
     ".journal": mutated_json_lines,
     ".json": mutated_json,
     ".yaml": mutated_yaml,
-    "checkpoint.safetensors": mutated_checkpoint,
+    "checkpoint.safetensors": mutated_packed,
+    ".packed": mutated_packed,
     ".safetensors": mutated_safetensors,
     ".csv": mutated_arrays.mutated_csv,
     "-ubyte": mutated_arrays.mutated_idx,

@@ -29,7 +29,7 @@ from nnlab.untrusted import read_yaml
 CASES = {
     "csv": 300, "table": 300, "npz": 300, "idx": 400, "new-csv": 100, "new-numbers": 100, "new-npz": 100,
     "new-idx": 100, "run": 150, "model": 80, "checkpoint": 150, "resume": 4, "sweep": 200, "plan": 3,
-    "yaml": 60, "config": 10,
+    "yaml": 60, "config": 10, "job": 300,
 }  # fmt: skip
 
 

@@ -226,6 +226,7 @@ DATA = {
     "columns first in memory": lambda: Arrays(
         np.asfortranarray(POINTS.x), POINTS.y, normalization="standard"
     ),
+    "turned round": lambda: Arrays(POINTS.x[::-1, ::-2], POINTS.y[::-1], weights=RANDOM.random(60)[::-1]),
     "reconstruction": lambda: Arrays(POINTS.x, POINTS.y, reconstruct=True),
     "numbers": lambda: Arrays(NUMBERS.x, NUMBERS.y),
     "bytes": lambda: Arrays((40 * POINTS.x).astype(np.uint8), POINTS.y),
