@@ -2,16 +2,20 @@
 
 import random
 
+from nnlab.errors import MachineFault
 from nnlab.jobs.executor import Finished
+from nnlab.jobs.outcome import Outcome
 from nnlab.jobs.running import run
 
 
 class Shuffled:
     """Trains some waiting job, whichever, at each `collect`, and gives outcomes in any order: again those
-    that were given before, and some that nobody has asked for. The first `broken` outcomes are damaged."""
+    that were given before, and some that nobody has asked for. The first `broken` outcomes are damaged.
+    The machine breaks after so many jobs."""
 
-    def __init__(self, seed: int = 0, slots: int = 3, broken: int = 0):
+    def __init__(self, seed: int = 0, slots: int = 3, broken: int = 0, breaks_after: float = float("inf")):
         self.random, self.count, self.broken = random.Random(seed), slots, broken
+        self.breaks_after = breaks_after
         self.seconds = {"moving": 0.0}
         self.data: dict[str, bytes] = {}
         self.waiting: dict[str, tuple[bytes, tuple[str, ...]]] = {}
@@ -46,11 +50,14 @@ class Shuffled:
         return late
 
     def _train(self, name: str) -> Finished:
+        if self.breaks_after <= 0:
+            raise MachineFault("the cluster is gone")
+        self.breaks_after -= 1
         job, keys = self.waiting.pop(name)
         outcome = run(job, {key: self.data[key] for key in keys}.__getitem__)
         if self.broken:
             self.broken -= 1
-            damaged = [b"", outcome[: len(outcome) // 2], b"nonsense" + outcome]
+            damaged = [b"", outcome[: len(outcome) // 2], b"nonsense" + outcome, Outcome().to_bytes()]
             return Finished(name, self.random.choice(damaged))
         self.outcomes[name] = outcome
         return Finished(name, outcome)

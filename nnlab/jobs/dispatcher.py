@@ -106,7 +106,8 @@ class Dispatcher:
         start, job = perf_counter(), self._jobs[name]
         try:
             outcome = Outcome.from_bytes(content)
-            outcome.refuse_other_job(job)
+            if outcome.is_trained:
+                outcome.refuse_other_job(job)
             why = outcome.refused or outcome.fault
         except UserError as e:
             outcome, why = Outcome(), str(e)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,23 +77,29 @@ class Outcome:
             raise UserError(f"it is not the outcome of a job: {e}") from e
 
     def refuse_other_job(self, job: Job) -> None:
-        """Raise `UserError` unless these may be the records of that job: each of some of its rows, one epoch
-        after another, to the end of its stage."""
-        rows, epoch = {*job.rows} - {*job.prune}, job.state.values["epochs"] if job.state else 0
+        """Raise `UserError` unless these may be the records of that job: those of all its rows that are in
+        training, one epoch after another, to the end of its stage."""
+        rows, epoch = _rows_in_training(job.state, job.rows) - {*job.prune}, _epochs(job.state)
         for record in self.records:
-            numbers, epoch = record.rows.tolist(), epoch + 1
-            if (
-                record.epoch != epoch
-                or not numbers
-                or len({*numbers}) < len(numbers)
-                or not {*numbers} <= rows
-            ):
+            epoch += 1
+            if record.epoch != epoch or sorted(record.rows.tolist()) != sorted(rows) or not rows:
                 raise UserError(
                     f"the outcome of another job: its record of epoch {record.epoch} is out of place"
                 )
             rows -= record.ended.keys()
-        if job.until is not None and epoch > job.until:
-            raise UserError(f"the outcome of another job, which went on to epoch {epoch}")
+        if rows != _rows_in_training(self.state, ()) or self.state and _epochs(self.state) != epoch:
+            raise UserError("the outcome of another job: it ends with other rows in training")
+        if rows and epoch != job.until or job.until is not None and epoch > job.until:
+            raise UserError(f"the outcome of another job, which ended with epoch {epoch}")
+
+
+def _rows_in_training(state: Snapshot | None, without: Iterable[int]) -> set[int]:
+    """Those of a state; or `without` one."""
+    return {*state.values["left"]} if state else {*without}
+
+
+def _epochs(state: Snapshot | None) -> int:
+    return state.values["epochs"] if state else 0
 
 
 def _by_part(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
