@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Container
 
 from nnlab.errors import MachineFault, UserError, complain, say
@@ -17,7 +19,9 @@ from nnlab.records.text import shell_line
 from nnlab.runtime.ranks import Ranks, ranks
 
 SHARED_COMMAND = "train"  # whose work several processes can share
-# What others say instead of their command under torchrun.
+HEAD_START_SECONDS = (
+    1.0  # between the starts of two processes of torchrun, at most on a machine that is not busy
+)
 LAUNCHED_COMMAND, LAUNCHERS = "sweep", "several machines train its trials with launcher=ray, slurm or folder"
 
 
@@ -44,16 +48,23 @@ def dispatch(argv: list[str], run: Callable[[list[str]], int], commands: Contain
 
 def _run_alone(argv: list[str], own: Ranks, run: Callable[[list[str]], int], commands: Container[str]) -> int:
     """A command that nobody can share: refused, by a sentence of rank 0; --help and the like are answered."""
-    _ignore_ends()  # torchrun ends the others as soon as one has ended with 2
+    _ignore_ends()
     if not own.is_first:
         _be_silent()
     asks = argv[:1] == ["help"] or {"-h", "--help", "--version"} & {*argv}
     if asks or not argv or argv[0] not in commands:
-        return run(argv)
+        return _last(run(argv))
     also = f" ({LAUNCHERS})" if argv[0] == LAUNCHED_COMMAND else ""
     alone = mask_passwords(shell_line(["nnlab", *argv]))
-    say(argv[0], f"torchrun's processes share the work of nnlab train alone; without torchrun{also}: {alone}")
-    return 2
+    say(argv[0], f"torchrun's processes share the work of nnlab train only; without it{also}: {alone}")
+    return _last(2)
+
+
+def _last(code: int) -> int:
+    """The exit code, once the others have had time to get as far: torchrun ends them when one fails."""
+    if code:
+        time.sleep(HEAD_START_SECONDS)
+    return code
 
 
 def _follow(own: Ranks) -> int:
@@ -90,6 +101,4 @@ def _ignore_ends() -> None:
 
 def _be_silent() -> None:
     """Send what this process prints nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
+    sys.stdout = sys.stderr = open(os.devnull, "w")
