@@ -39,6 +39,10 @@ def die(job: bytes, references: dict, threads: int) -> bytes:
     return b""
 
 
+def visible(job: bytes, references: dict, threads: int) -> bytes:
+    return os.environ["CUDA_VISIBLE_DEVICES"].encode()
+
+
 def collected(executor: RayExecutor, number: int) -> dict[str, object]:
     """So many outcomes, or the faults in their place."""
     found, ends = {}, time.monotonic() + 60
@@ -89,7 +93,10 @@ def main() -> None:
     stranger.submit("s", b"", [])
     said["missing"] = sentence(UserError, collected, stranger, 1)
     said["cpus"] = sentence(UserError, RayExecutor, cpus=3)
-    said["gpus"] = sentence(UserError, RayExecutor, cpus=1, gpus=0.5)
+    said["gpus"] = sentence(UserError, RayExecutor, gpus=2)
+    owner = RayExecutor(gpus=1, run=visible)
+    owner.submit("g", b"", [])
+    said["gpu"] = collected(owner, 1)
     said["moving"] = executor.seconds["moving"] > 0
     executor.close()
     executor.close()

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from searches import SPACE, journal_trials, reproducible_content, sweep, sweep_json
+from searches import SPACE, journal_trials, reproducible_content, sweep
 
 from nnlab.errors import UserError
 from nnlab.jobs import ray_cluster
@@ -36,12 +37,15 @@ class Processes:
         self.folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # short: the paths of sockets begin so
         others = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-        own = {"RAY_TMPDIR": str(self.folder), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        own = {"RAY_TMPDIR": str(self.folder), "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": path}
         self.environment = others | own
 
-    def start(self, *line, **options) -> subprocess.Popen:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-        return subprocess.Popen([sys.executable, *line], env=self.environment, **pipes)
+    def start(self, *line, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, **variables):
+        """Python with these arguments, in a session of its own, as from another terminal."""
+        return subprocess.Popen(
+            [sys.executable, *line], env=self.environment | variables, cwd=cwd, text=True,
+            stdout=stdout, stderr=stderr, start_new_session=True,
+        )  # fmt: skip
 
     def alive(self) -> list[str]:
         """The command lines of the processes of a cluster here."""
@@ -64,9 +68,16 @@ def cluster():
     """A cluster of one node with two cores, as `ray start` begins one."""
     processes = Processes()
     program = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
-    size = ("--num-cpus=2", f"--object-store-memory={80 * 2**20}", "--include-dashboard=false", "--port=0")
-    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-    head = processes.start("-c", program, "start", "--head", "--block", *size, **nowhere)
+    size = (
+        "--num-cpus=2",
+        "--num-gpus=1",
+        f"--object-store-memory={80 * 2**20}",
+        "--include-dashboard=false",
+        "--port=0",
+    )
+    # Its GPU is a number: what a task sees of it is CUDA_VISIBLE_DEVICES.
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "CUDA_VISIBLE_DEVICES": "0"}
+    head = processes.start("-c", program, "start", "--head", "--block", *size, **quiet)
     while not (processes.folder / "ray" / "ray_current_cluster").exists():
         assert head.poll() is None
         time.sleep(0.05)
@@ -92,7 +103,8 @@ def test_bytes_in_and_bytes_out(cluster, tmp_path):
     assert said["fault"].keys() == {"m"} and said["fault"]["m"].startswith("Ray lost a job: The worker died")
     assert said["missing"].startswith("the node ") and "No module named 'elsewhere'" in said["missing"]
     assert said["cpus"] == "launcher.cpus = 3: no node of the Ray cluster has more CPUs than 2"
-    assert said["gpus"] == "launcher.gpus = 0.5: no node of the Ray cluster has more GPUs than 0"
+    assert said["gpus"] == "launcher.gpus = 2: no node of the Ray cluster has more GPUs than 1"
+    assert said["gpu"] == {"g": "0"}
 
 
 @pytest.fixture(scope="session")
@@ -101,29 +113,27 @@ def local(tmp_path_factory):
 
 
 def test_the_study_is_the_local_one(cluster, local, tmp_path):
-    driver = cluster.start(
-        "-W",
-        "error",
-        "-m",
-        "nnlab",
+    """Joined by its address, which does not take the token unless it is told to."""
+    address = (cluster.folder / "ray" / "ray_current_cluster").read_text().strip()
+    words = (
         "sweep",
         *WORDS,
         "launcher=ray",
+        f"launcher.address={address}",
         f"hydra.run.dir={tmp_path / 's'}",
-        cwd=tmp_path,
     )
+    driver = cluster.start("-W", "error", "-m", "nnlab", *words, cwd=tmp_path, RAY_AUTH_MODE="token")
     out, err = driver.communicate()
     assert driver.returncode == 0 and err == "", err
     assert reproducible_content(tmp_path / "s") == reproducible_content(local)
     assert "ray::" not in out and "raylet" not in out
-    assert sweep_json(tmp_path / "s")["seconds"]["training"] > 0
 
 
 def test_ctrl_c_ends_the_sweep_and_the_cluster_that_it_started(local, tmp_path):
     """Without a cluster one is started: the trials that are in the ledger are those of the local sweep."""
     processes, folder = Processes(), tmp_path / "s"
     long = ("trials=1000", "batch=2", "launcher=ray", f"hydra.run.dir={folder}")
-    driver = processes.start("-m", "nnlab", "sweep", *WORDS, *long, cwd=tmp_path, start_new_session=True)
+    driver = processes.start("-m", "nnlab", "sweep", *WORDS, *long, cwd=tmp_path)
     while not ((folder / "study.journal").exists() and journal_trials(folder)):
         assert driver.poll() is None, driver.communicate()
         time.sleep(0.05)
@@ -138,6 +148,31 @@ def test_ctrl_c_ends_the_sweep_and_the_cluster_that_it_started(local, tmp_path):
 
 
 # ---- what needs no cluster
+
+
+@pytest.mark.parametrize(
+    "message, reason",
+    [
+        (
+            "Traceback:\n x\nray.RpcError: InvalidAuthToken: incorrect\nFor more",
+            "it wants a token: set RAY_AUTH",
+        ),
+        (
+            "C raylet_ipc_client.cc:85: Failed to connect to socket at address:/tmp\n*** Trace",
+            "it is not one of",
+        ),
+        ("Traceback:\n  line 1\nRuntimeError: Version mismatch: ...\n  Ray: 2.9", "RuntimeError: Version"),
+        ("*** signal 11", r"\*\*\* signal 11"),
+        ("", "it is silent"),
+    ],
+)
+def test_of_what_ray_says_the_reason_is_kept(message, reason, no_ray, monkeypatch):
+    ended = subprocess.CompletedProcess([], 1, "", message)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: ended)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"{address}: this machine cannot join it: {reason}"):
+            RayCluster(address)
 
 
 @pytest.fixture
@@ -166,10 +201,11 @@ def test_where_nobody_answers_there_is_no_cluster(no_ray):
         RayCluster("nowhere.invalid:1")
 
 
-def test_what_is_not_ray_is_not_taken_for_it(no_ray):
+def test_what_is_not_ray_is_not_taken_for_it(no_ray, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "TRIAL_SECONDS", 0.2)
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(UserError, match="what answers there is not a Ray cluster"):
+        with pytest.raises(UserError, match="what answers there is not the head of"):
             RayCluster(f"127.0.0.1:{server.server_port}")
         server.shutdown()
 
