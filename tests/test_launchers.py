@@ -20,11 +20,11 @@ import nnlab
 from nnlab.errors import MachineFault, UserError
 from nnlab.jobs import opening
 from nnlab.jobs.executor import Finished
-from nnlab.jobs.launchers import LAUNCHERS, Folder, Slurm
+from nnlab.jobs.launchers import LAUNCHERS, Folder, Local, Ray, Slurm
 from nnlab.jobs.outcome import Outcome
 from nnlab.search.pruners import PRUNERS
 from nnlab.search.settings import Search
-from nnlab.search.sweep import BatchStarted, Sweep, TrialsFinished
+from nnlab.search.sweep import AllTrialsFailed, BatchStarted, Sweep, TrialsFinished
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED
 from nnlab.training.data_cache import DataCache
 
@@ -47,7 +47,7 @@ def prepared(
     sampler="random", pruner="none", rows="one row", executor=None, stacks="auto", trials=8, batch=4
 ):
     """A sweep that has not begun."""
-    launcher = Folder(stacks=stacks)
+    launcher = Folder(stacks=stacks) if executor else Local()
     search = Search(small_sampler(sampler), PRUNED_BY[pruner], trials, batch=batch, launcher=launcher)
     return Sweep(SPACE, search, replace(BASE, **ROWS[rows]), cache=CACHE, executor=executor)
 
@@ -74,12 +74,12 @@ def test_who_trains_the_jobs_changes_nothing(number, sampler, pruner):
     assert COMPLETE in states and (pruner == "none" or {PRUNED, FAILED} & states)
 
 
-def test_batches_are_divided_as_it_is_said():
-    for stacks in (1, 3, 1000):
-        executor = Shuffled()
-        results_of(prepared(executor=executor, stacks=stacks, trials=6, batch=6, rows="seeds"))
-        # Rows of two structures: so there are two stacks at least, and no stack without a row.
-        assert len(executor.submitted) == {1: 2, 3: 3, 1000: 12}[stacks]
+@pytest.mark.parametrize("stacks, jobs", [(1, 2), (4, 4), (1000, 12), ("auto", 2)])
+def test_batches_are_divided_as_it_is_said(stacks, jobs):
+    executor = Shuffled()
+    results_of(prepared(executor=executor, stacks=stacks, trials=6, batch=6, rows="seeds"))
+    # Rows of two structures are two stacks at least, and no stack is without a row.
+    assert jobs <= len(executor.submitted) <= min(jobs + 1, 12)
 
 
 # ---- which batches are in flight
@@ -100,6 +100,17 @@ def test_batches_are_in_flight_ahead_where_nothing_depends_on_results(sampler, p
     assert told == list(range(8)) and started == [0, 2, 4, 6]
     independent = pruner == "none" and sampler not in ("tpe", "cmaes")
     assert ahead == 0 and (executor.most_waiting > 4) == independent
+
+
+def test_what_is_in_flight_is_dropped_once_all_trials_have_failed():
+    executor = Shuffled(slots=8)
+    space = {"optimizer.lr": nnlab.Interval(1e8, 1e9)}
+    search = Search("random", trials=60, batch=10, launcher=Folder())
+    sweep = Sweep(space, search, BASE, cache=CACHE, executor=executor)
+    with pytest.raises(AllTrialsFailed, match="first 20 trials all failed"):
+        sweep.run()
+    assert len(sweep.trials) == 20 and len(executor.submitted) > 2
+    assert not executor.waiting and not executor.outcomes
 
 
 # ---- what may go wrong
@@ -143,7 +154,7 @@ def opened(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     executors, to_come = [], []
 
-    def open_executor(launcher, folder, processes):
+    def open_executor(launcher, folder=None, processes=1):
         executors.append(to_come.pop(0) if to_come else Shuffled(seed=len(executors)))
         return executors[-1]
 
@@ -239,6 +250,16 @@ def test_an_executor_that_cannot_be_had_leaves_no_folder(monkeypatch, tmp_path):
     folder = tmp_path / "s"
     code, _, error = outcome("sweep", *SEARCHED, "launcher=ray", f"hydra.run.dir={folder}")
     assert code == 2 and error == "nnlab sweep: launcher = 'ray': it is not here\n" and not folder.exists()
+
+
+def test_from_python_a_sweep_opens_the_executor_of_its_launcher(opened):
+    search = Search("random", trials=4, batch=2, launcher=Ray())
+    sweep = Sweep(SPACE, search, BASE, cache=CACHE).run()
+    (executor,) = opened.executors
+    assert executor.closed and executor.submitted and sweep.seconds.workers == 1
+    assert repr(sweep.trials) == repr(Sweep(SPACE, replace(search, launcher="local"), BASE).run().trials)
+    sweep.run()
+    assert len(opened.executors) == 1  # nothing is left to train
 
 
 def test_launchers_that_need_a_folder_say_so():
