@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from killed_runs import OFTEN, differing_files
@@ -129,10 +130,37 @@ def test_a_killed_rank_ends_the_others_and_any_number_goes_on(whole, size, kille
     assert differing_files(whole, Path("run")) == []
 
 
+def losses(run: str) -> list[list[float]]:
+    lines = map(json.loads, Path(run, "metrics.jsonl").read_text().splitlines())
+    return [[line[name] for name in ("train_loss", "val_loss", "grad_norm")] for line in lines]
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_fewer_rows_than_ranks_share_their_batches_and_go_on_alone(killed):
+    line = (
+        "train",
+        "epochs=25",
+        "data=moons",
+        "data.n=300",
+        "batch_size=10",
+        OFTEN,
+        "regularizer=[l2,dropout]",
+    )
+    assert on_ranks(1, *line, "hydra.run.dir=one").codes == [0]
+    run = on_ranks(2, *line, "hydra.run.dir=run", kill=killed)
+    assert run.codes == ([KILLED, 1] if killed == 0 else [1, KILLED])
+    (sentence,) = "".join(run.err).splitlines()
+    assert sentence.startswith(f"nnlab train: rank {killed} of 2 is gone: ")
+    then = 1 + killed
+    rest = on_ranks(then, "train", "resume=run")
+    assert rest.codes == [0] * then, rest.err
+    assert np.allclose(losses("one"), losses("run"), rtol=1e-3)
+
+
 WRONG = {
     "a word": (("train", "optimzer=adam"), "unknown key 'optimzer'; did you mean 'optimizer'?"),
     "a word after imports": (("train", "seeds=2", "stopping=patience", "split=none"), "split=none"),
-    "few rows": (("train", "seeds=1"), "1 row for 2 processes: "),
+    "a batch that cannot be shared": (("train", "batch_size=1"), "batch_size=1 has fewer examples than"),
     "folder": (("train", "resume=nowhere"), "'nowhere'"),
     "no command": (("trian",), "unknown command 'trian'; did you mean 'train'?"),
     "sweep": (("sweep", "trials=3"), "launcher=ray, slurm or folder): nnlab sweep trials=3"),
