@@ -3,9 +3,9 @@
     python scripts/bench_jobs.py                  # trials on digits: 1, 16 and 128 in a batch
     python scripts/bench_jobs.py --epochs 10 --repeats 9
 
-Everything is timed in this process, the same batch of trials once by `Fit` and once as jobs, in turn; the median
-of the repeats counts. `sent` is what goes over the wire for a stack, without the data, which are sent once for a
-worker. A rung sends the state of the stack out and back.
+Everything is timed in this process, the same batch of trials once by `Fit` and once as jobs, in turn; the
+median of the repeats counts. The data are sent once for a worker, everything else once for a stack. A rung
+sends the state of the stack out and back.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def measure(count: int, epochs: int, repeats: int) -> None:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--trials", type=int, nargs="+", default=[1, 16, 128])
     args = parser.parse_args()
     for count in args.trials:

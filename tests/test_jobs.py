@@ -26,6 +26,7 @@ from nnlab.regularizers import REGULARIZERS
 from nnlab.runtime.packed import pack, unpack
 from nnlab.schedules import SCHEDULES
 from nnlab.stopping import RULES
+from nnlab.testing import fake_gpu
 from nnlab.training.fit import Fit
 from nnlab.training.results import Record
 from nnlab.training.workers import Rungs
@@ -161,6 +162,14 @@ def test_rows_that_end_in_every_way():
     assert {"diverged", "stopped", "finished"} == statuses
     assert any(record.metrics["went_back"].any() for record in records if "went_back" in record.metrics)
     assert sum(len(record.rows) for record in records) < sum(len(record.rows) for record in whole)
+
+
+def test_on_a_gpu():
+    """A fake one: where the job says so, the tail of a step is compiled."""
+    with fake_gpu():
+        rows = [replace(r, device="cuda", schedule=HalveAndGoBack()) for r in rows_of(BASE, nnlab.Adam())]
+        records = assert_same(rows)
+    assert records
 
 
 # ---- rows, folds and networks
@@ -391,12 +400,26 @@ def test_records_of_another_job_are_refused():
     first, *rest = outcome.records
     outside = replace(first, rows=first.rows + 1)
     empty = Record(1, first.rows[:0], {}, first.improved[:0])
+    poor = [
+        replace(r, metrics={n: m for n, m in r.metrics.items() if n != "val_loss"}) for r in outcome.records
+    ]
     for wrong, until in (
         (rest, None), ([first, first], None), ([outside], None), ([empty], None), (outcome.records, 2),
-        ([replace(first, ended={0: "stopped"}), *rest], None),
+        ([replace(first, ended={0: "stopped"}), *rest], None), (outcome.records[:-1], None), (poor, None),
+        ([first], 1), ([*outcome.records[:-1], replace(rest[-1], ended={})], None), ((), None),
+        ([*outcome.records[:-1], replace(rest[-1], ended={}), replace(rest[-1], epoch=EPOCHS + 1)], None),
     ):  # fmt: skip
         other = Outcome.from_bytes(replace(outcome, records=tuple(wrong)).to_bytes())
         with pytest.raises(UserError, match="the outcome of another job"):
             other.refuse_other_job(replace(job, until=until))
+    stage = replace(job, until=2)
+    part = trained(stage, files)
+    later = replace(part.state, values=part.state.values | {"epochs": 3})
+    fewer = replace(part.state, values=part.state.values | {"left": [0]})
+    for state in (None, later, fewer):
+        with pytest.raises(UserError, match="the outcome of another job"):
+            replace(part, state=state).refuse_other_job(stage)
+    pruned = replace(job, state=part.state, prune=(2,))
+    trained(pruned, files).refuse_other_job(pruned)
     with pytest.raises(UserError, match="the outcome of another job"):
         outcome.refuse_other_job(replace(job, prune=(2,)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlab.errors import UserError
 from nnlab.jobs.job import Job
+from nnlab.metrics import recorded_name
 from nnlab.runtime.packed import pack, unpack
 from nnlab.training.fit_state import StackState, stack_from_values, stack_values
 from nnlab.training.record_arrays import records_from_arrays, records_to_arrays
@@ -78,19 +79,30 @@ class Outcome:
 
     def refuse_other_job(self, job: Job) -> None:
         """Raise `UserError` unless these may be the records of that job: those of all its rows that are in
-        training, one epoch after another, to the end of its stage."""
+        training, one epoch after another, to the end of its stage, with all that is measured."""
+        most, wanted = max(e.epochs for e in job.experiments), _metrics_of(job)
         rows, epoch = _rows_in_training(job.state, job.rows) - {*job.prune}, _epochs(job.state)
         for record in self.records:
             epoch += 1
-            if record.epoch != epoch or sorted(record.rows.tolist()) != sorted(rows) or not rows:
+            is_of_stage = epoch <= min(most, job.until or most) and record.epoch == epoch
+            if not is_of_stage or not rows or sorted(record.rows.tolist()) != sorted(rows):
                 raise UserError(
                     f"the outcome of another job: its record of epoch {record.epoch} is out of place"
                 )
+            if missing := wanted - record.metrics.keys():
+                raise UserError(f"the outcome of another job: its records have no {sorted(missing)[0]}")
             rows -= record.ended.keys()
         if rows != _rows_in_training(self.state, ()) or self.state and _epochs(self.state) != epoch:
             raise UserError("the outcome of another job: it ends with other rows in training")
-        if rows and epoch != job.until or job.until is not None and epoch > job.until:
+        if rows and epoch != job.until:
             raise UserError(f"the outcome of another job, which ended with epoch {epoch}")
+
+
+def _metrics_of(job: Job) -> set[str]:
+    """The metrics that each of its records has."""
+    e = job.experiments[0]
+    validation = {"val_loss", "val_error", *map(recorded_name, e.measured)} if e.split.validates else set()
+    return {"train_loss", "train_error", "lr"} | validation
 
 
 def _rows_in_training(state: Snapshot | None, without: Iterable[int]) -> set[int]:
