@@ -16,7 +16,8 @@ from nnlab.commands.continued_sweep import is_launcher_word
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.errors import UserError
 from nnlab.jobs import opening
-from nnlab.jobs.launchers import Folder
+from nnlab.jobs.folder_queue import FolderQueue
+from nnlab.jobs.launchers import Folder, Slurm
 from nnlab.records.text import format_duration, shell_line
 from nnlab.records.text_columns import command_lines, labelled_lines, wrap_line
 from nnlab.runtime.devices import thread_count
@@ -30,7 +31,10 @@ def executor_in(path: Path, job: PreparedSweep) -> Iterator[None]:
     Raises `UserError` if it cannot be had; then a new folder is removed.
     """
     sweep, launcher = job.sweep, job.sweep.search.launcher
-    if not launcher.remote or len(sweep.trials) >= sweep.count:
+    is_complete = len(sweep.trials) >= sweep.count
+    if is_complete or not isinstance(launcher, (Folder, Slurm)):
+        FolderQueue(path).abandon()  # of a driver that was killed
+    if is_complete or not launcher.remote:
         yield
         return
     try:

@@ -107,7 +107,7 @@ class FolderQueue:
     def refuse_links(self) -> None:
         """Raise `UserError` if one of the folders is a link: what is written there would go elsewhere."""
         for folder in (self.folder, *map(self.folder.joinpath, PARTS)):
-            if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            if os.path.lexists(folder) and not stat.S_ISDIR(os.lstat(folder).st_mode):
                 raise UserError(f"'{folder}' is not a folder: nothing outside of the sweep's is written to")
 
     # ---- jobs
@@ -212,6 +212,14 @@ class FolderQueue:
     def driver_said(self) -> bytes:
         """What the driver said last; empty if there was none yet."""
         return self._small(self.folder / "driver") or b""
+
+    def abandon(self) -> None:
+        """Nobody gives jobs here any more, as when a sweep goes on by another launcher: the workers of a
+        driver that was killed end, and its files go. Nothing if there was none."""
+        if self.driver_said():
+            self.refuse_links()
+            self.driver_beat("ended", 0, secrets.token_hex(4))
+            self.clear(["todo", "data", "done"])
 
     def clear(self, parts: Iterable[str] = PARTS) -> None:
         """Remove the files of these parts, half written ones too."""
