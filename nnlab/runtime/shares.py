@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nnlab.runtime.cuda_graphs import is_cuda
 from nnlab.runtime.ranks import Ranks
 
 
@@ -63,6 +64,11 @@ class Share:
     def captured(self) -> bool:
         """Whether sums on a card may be captured in a CUDA graph."""
         return self.ranks is None or self.ranks.captures
+
+    def wait_for(self, sums: torch.Tensor) -> None:
+        """Wait until a card has computed them, which never happens where a rank is lost: a `MachineFault`."""
+        if self.ranks and is_cuda(sums):
+            self.ranks.wait_for_card()
 
     def sum_in_place(self, dense: torch.Tensor) -> None:
         """The same of one tensor that is dense in memory, which it overwrites."""

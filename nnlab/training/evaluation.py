@@ -17,6 +17,8 @@ from nnlab.data.examples import Examples
 from nnlab.experiment import Row
 from nnlab.metrics import METRICS, ProbabilityScores, recorded_name
 from nnlab.runtime.cuda_graphs import CudaGraphs
+from nnlab.runtime.ranks import Ranks
+from nnlab.runtime.shares import Share
 from nnlab.training.calibration import (
     Calibration,
     calibrate,
@@ -58,15 +60,26 @@ class Answers:
 
 
 class Evaluator:
-    """A population's network in evaluation mode (no dropout), on `weights` that training may change."""
+    """A population's network in evaluation mode (no dropout), on `weights` that training may change.
 
-    def __init__(self, graph: Graph, population: Population, weights: Weights, examples: Examples, threads):
+    Ranks share the examples of a validation set, unless metrics are to be computed of all answers together;
+    everything else each does by itself.
+    """
+
+    def __init__(
+        self, graph: Graph, population: Population, weights: Weights, examples: Examples, threads,
+        ranks: Ranks | None = None,
+    ):  # fmt: skip
         e, theta, batch = population.experiment, weights.theta, population.rows[0].evaluation_batch
         site = Site(
             len(theta), batch, False, theta, e.regularizer.rates(), threads, e.precision,
             overwrites=not e.histograms,
         )  # fmt: skip
         self.network = graph.bind(theta, theta, site, weights.buffers)  # nothing writes a gradient here
+        self.share, self.shared_network = Share(batch, ranks), self.network
+        if ranks:
+            shared_site = replace(site, batch=self.share.width, share=self.share)
+            self.shared_network = graph.bind(theta, theta, shared_site, weights.buffers)
         self.rows, self.examples = population.rows, examples
         self.monitor, self.measured = self.rows[0].fold.monitor, self.rows[0].measured
         normalizers = [examples.scaling(row.fold) for row in population.rows]
@@ -104,7 +117,9 @@ class Evaluator:
                 for _ in evaluation_batches(self.examples, self.rows, "validation"):
                     self.sets_gathered = bool(self.validation_weights)
             self.cuda_graphs.run("validation", self._sum_validation)
-        loss, error = self.sums.cpu().numpy()
+        (sums,) = self.share.totals(self.sums)
+        self.share.wait_for(sums)
+        loss, error = sums.cpu().numpy()
         return {"val_loss": loss, "val_error": self.metric_sums.error(error)}
 
     def _validate_measured(self) -> dict[str, np.ndarray]:
@@ -125,8 +140,9 @@ class Evaluator:
         self.begin()
         batches = evaluation_batches(self.examples, self.rows, "validation")
         for batch, loss_weight in zip(batches, self.validation_weights, strict=True):
-            z = self.network.fprop(batch.x)
-            self.sums.add_(self.metric_sums(z, batch.t, batch.weight[:, 0], loss_weight))
+            x, t, weight = (self.share.of(v) for v in (batch.x, batch.t, batch.weight[:, 0]))
+            loss_weight = loss_weight if loss_weight is None else self.share.of(loss_weight)
+            self.sums.add_(self.metric_sums(self.shared_network.fprop(x), t, weight, loss_weight))
 
     @cached_property
     def validation_weights(self) -> list[torch.Tensor | None]:

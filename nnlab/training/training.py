@@ -267,8 +267,7 @@ class Training:
         so far."""
         further = [self.step.activity.sum[None]] if self.step.activity else []
         (sums,) = self.batches.share.totals(torch.cat([self.evaluator.sums, *further]))
-        if self.ranks and is_cuda(sums):
-            self.ranks.wait_for_card()
+        self.batches.share.wait_for(sums)
         return sums
 
     def _of_rank_0(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -322,7 +321,9 @@ class Training:
         """Allocate the buffers whose size depends on the number of rows."""
         population, examples = self.population, self.examples
         self.batches = make_batches(examples, population.rows, self.threads, self.ranks)
-        self.evaluator = Evaluator(self.graph, population, population.state, examples, self.threads)
+        self.evaluator = Evaluator(
+            self.graph, population, population.state, examples, self.threads, self.ranks
+        )
         loss = self.evaluator.metric_sums.loss
         self.step = Step(self.graph, population, loss, self.batches, self.threads, self.fused)
 
