@@ -212,6 +212,35 @@ def test_a_box_that_knows_no_ranks_is_refused(monkeypatch):
         begun(e, ranks=Ranks(0, 2, 0))
 
 
+# ---- processors that round otherwise
+
+
+def rounding_otherwise(e: Experiment):
+    """Rank 1 has other last digits after each epoch."""
+    training, thetas, advice = begun(e, ranks=ranks()), [], []
+    validate = training.begin().evaluator.validate
+
+    def validate_others():
+        theta = training.population.state.theta
+        if ranks().rank == 1:
+            theta.mul_(1 + 1e-15)
+        return validate()
+
+    training.evaluator.validate = validate_others
+    for _ in range(2):
+        with pytest.warns(nnlab.Advice) as given:
+            training.epoch()
+        advice.append(str(given[0].message))
+        thetas.append(training.population.state.theta.numpy().tobytes())
+    return thetas, advice
+
+
+def test_ranks_whose_processors_round_otherwise_go_on_from_the_first():
+    (first, advice), (second, _) = run_ranks(2, rounding_otherwise, BASE)
+    assert first == second and len(set(first)) == 2
+    assert advice[0].startswith("the weights of ranks differ in their last digits")
+
+
 # ---- pausing, and losing a rank
 
 

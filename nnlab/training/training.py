@@ -24,7 +24,7 @@ from nnlab.training.ended_rows import results
 from nnlab.training.evaluation import Evaluator
 from nnlab.training.population import Population, State
 from nnlab.training.results import Ending, Record, Result
-from nnlab.training.sharing import refuse_sharing
+from nnlab.training.sharing import agree, refuse_sharing
 from nnlab.training.snapshot import SUMS_NAME, Snapshot
 from nnlab.training.step import Step
 
@@ -126,7 +126,9 @@ class Training:
             if metrics is None:
                 return None
             self.epochs = epoch
-            metrics = self._of_rank_0(metrics | self.evaluator.validate())
+            metrics |= self.evaluator.validate()
+            if self.ranks:
+                metrics = agree(self.ranks, metrics, population.state)
             self.fused = self.step.compiled
             interval = self.rows[0].experiment.histograms
             histograms = self.evaluator.histograms() if interval and epoch % interval == 0 else {}
@@ -269,15 +271,6 @@ class Training:
         (sums,) = self.batches.share.totals(torch.cat([self.evaluator.sums, *further]))
         self.batches.share.wait_for(sums)
         return sums
-
-    def _of_rank_0(self, metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The same numbers on all ranks, however their processors round: they decide what ends, and what is
-        best."""
-        if not self.ranks:
-            return metrics
-        table = np.stack([*metrics.values()]).astype(float)
-        values = np.frombuffer(self.ranks.broadcast_bytes(table.tobytes()))
-        return dict(zip(metrics, values.reshape(table.shape).copy(), strict=True))
 
     def _keep_state(self) -> None:
         """Keep the state for the case that a rank is lost."""
