@@ -86,6 +86,10 @@ def eventually(condition) -> None:
         time.sleep(0.01)
 
 
+def wait_for_claim(executor) -> None:
+    eventually(lambda: executor.collect(0) or executor.queue.claims())
+
+
 def names(count: int) -> list[str]:
     return [f"{number:06d}-00-0-abc" for number in range(count)]
 
@@ -324,7 +328,7 @@ def test_a_killed_worker_loses_no_job(tmp_path):
     with driver(tmp_path) as executor, workers(tmp_path, 1, processes=2) as (first,):
         for name in names(4):
             executor.submit(name, b"sleep 0.4 " + name.encode())
-        eventually(executor.queue.claims)
+        wait_for_claim(executor)
         first.kill()
         with workers(tmp_path, 1, processes=2):
             assert len(collect(executor, 4)) == 4
@@ -333,7 +337,7 @@ def test_a_killed_worker_loses_no_job(tmp_path):
 def test_a_worker_that_was_stopped_and_wakes_up_does_no_harm(tmp_path):
     with driver(tmp_path) as executor, workers(tmp_path, 1) as (asleep,):
         executor.submit("a", b"sleep 0.3 a")
-        eventually(executor.queue.claims)
+        wait_for_claim(executor)
         ((_, name),) = executor.queue.claims()
         trainers = _children(asleep.pid)
         for pid in (asleep.pid, *trainers):
@@ -357,7 +361,7 @@ def test_a_worker_that_ends_gives_its_job_back_at_once(tmp_path):
         executor.submit("a", b"sleep 30")
         process = FORK.Process(target=_work_until_terminated, args=(tmp_path,))
         process.start()
-        eventually(executor.queue.claims)
+        wait_for_claim(executor)
         trainers = _children(process.pid)
         os.kill(process.pid, signal.SIGTERM)
         process.join(PATIENCE)
@@ -369,7 +373,7 @@ def test_a_worker_that_ends_gives_its_job_back_at_once(tmp_path):
 def test_a_killed_process_of_a_worker_is_replaced_at_once(tmp_path):
     with driver(tmp_path, lease=60.0) as executor, workers(tmp_path, 1) as (worker,):
         executor.submit("a", b"sleep 0.2 a")
-        eventually(executor.queue.claims)
+        wait_for_claim(executor)
         (trainer,) = _children(worker.pid)
         os.kill(trainer, signal.SIGKILL)
         assert collect(executor, 1) == {"a": b"outcome of sleep 0.2 a"}
@@ -457,7 +461,8 @@ def test_workers_end_with_the_sweep_and_without_a_driver(tmp_path):
     with driver(tmp_path) as executor:
         executor.submit("a", b"sleep 60")
         with workers(tmp_path, 1) as (busy,):
-            eventually(executor.queue.claims)
+            wait_for_claim(executor)
+            executor.drop(["a"])
             executor.close()
             executor.close()
             busy.join(PATIENCE)
@@ -469,6 +474,23 @@ def test_workers_end_with_the_sweep_and_without_a_driver(tmp_path):
     with pytest.raises(DriverGone):
         WorkLoop(FolderQueue(tmp_path), LEASE, 1, echo, patience=0.3).run()
     assert not FolderQueue(tmp_path).beats()
+
+
+def test_a_driver_that_is_interrupted_finds_what_was_trained_meanwhile(tmp_path):
+    with workers(tmp_path, 1) as (worker,):
+        with driver(tmp_path) as executor:
+            executor.submit("a", b"sleep 0.5 a")
+            executor.submit("b", b"b")
+            wait_for_claim(executor)
+        assert executor.queue.waiting() == []  # nobody begins another
+        eventually(lambda: executor.queue.outcomes() == (["a"], []))
+        assert worker.is_alive()
+        with driver(tmp_path) as second:
+            second.submit("a", b"sleep 0.5 a")
+            second.submit("b", b"b")
+            assert {*collect(second, 2)} == {"a", "b"}
+        worker.join(PATIENCE)
+        assert worker.exitcode == 0
 
 
 def test_an_error_of_nnlab_is_not_hidden(tmp_path):

@@ -212,7 +212,7 @@ def test_a_signal_gives_its_job_back(number, code, sweep, tmp_path):
         executor.put_data(key, content)
         executor.submit("a", Job.of_stack(fit, fit.rows, key).to_bytes(), [key])
         worker = Worker(tmp_path, sweep, "threads=1")
-        eventually(executor.queue.claims)
+        eventually(lambda: executor.collect(0) or executor.queue.claims())
         os.killpg(worker.process.pid, number)  # as a terminal and a batch system send it, to all processes
         assert worker.ended()[0] == code and executor.queue.waiting() == ["a"]
         assert not executor.queue.claims() and not executor.queue.beats()

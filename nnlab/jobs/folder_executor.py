@@ -38,7 +38,8 @@ class FolderExecutor:
         self._unwanted: set[str] = set()  # dropped, but perhaps trained by somebody still
         self._missing: set[str] = set()  # of which there was nothing at the last look
         self._lost: Counter[str] = Counter()  # job -> how many workers of it have died
-        self._id, self._beats, self._beat_due = secrets.token_hex(4), 0, 0.0
+        self._id, self._beats, self._beaten = secrets.token_hex(4), 0, 0.0
+        self._beat_due = 0.0
         self._look_due = 0.0
         self._watch = Watch(lease / BEATS_PER_LEASE)
         self._processes: dict[str, int] = {}  # of each worker that lives
@@ -72,7 +73,7 @@ class FolderExecutor:
         with self._moving():
             if name not in self._earlier:
                 self.queue.put(name, job)
-        self._beat_due = 0.0  # workers look for jobs once the driver has said something
+        self._call()
 
     def collect(self, seconds: float) -> list[Finished]:
         until, pause = monotonic() + seconds, SHORTEST_PAUSE
@@ -99,16 +100,15 @@ class FolderExecutor:
             self._unwanted.add(name)
 
     def close(self) -> None:
-        """Workers end. Outcomes that nobody has dropped stay, for a driver that goes on."""
+        """Workers end if nothing is left to do. Else they finish what they train, and wait for a driver that
+        goes on, which finds the outcomes."""
         if not self._beats:
             return
-        self.queue.clear(["todo"])
-        self.queue.driver_beat("ended", self._beats + 1, self._id)
+        self.queue.driver_beat("stopped" if self._jobs else "ended", self._beats + 1, self._id)
         self._beats = 0
         if self._local:
             self._local.end()
-        if not self._jobs:
-            self.queue.clear(["data", "done"])
+        self.queue.clear(["todo"] if self._jobs else ["todo", "done", "data"])
 
     # ---- how it does it
 
@@ -163,16 +163,22 @@ class FolderExecutor:
             return
         self._lost[name] += 1
         self.queue.give_back(name, worker)
-        self._beat_due = 0.0
+        self._call()
 
     def _put_again(self, name: str) -> None:
         self.queue.forget_outcome(name)
         self.queue.put(name, self._jobs[name])
-        self._beat_due = 0.0
+        self._call()
+
+    def _call(self) -> None:
+        """Workers look for jobs once the driver has said something: it does so now, or in a moment."""
+        self._beat_due = min(self._beat_due, self._beaten + LONGEST_PAUSE)
+        if monotonic() >= self._beat_due:
+            self._beat()
 
     def _beat(self) -> None:
-        self._beats += 1
-        self._beat_due = monotonic() + self.lease / BEATS_PER_LEASE
+        self._beats, self._beaten = self._beats + 1, monotonic()
+        self._beat_due = self._beaten + self.lease / BEATS_PER_LEASE
         self.queue.driver_beat("open", self._beats, self._id)
 
     @contextmanager

@@ -206,7 +206,7 @@ class FolderQueue:
         remove(self.workers / worker)
 
     def driver_beat(self, state: str, count: int, driver: str) -> None:
-        """Say that the driver lives, and is `open` or `ended`."""
+        """Say that the driver lives, and is `open`; or that its sweep has `ended`, or was `stopped`."""
         write_whole(self.folder / "driver", f"{state} {count} {driver}".encode())
 
     def driver_said(self) -> bytes:
