@@ -219,7 +219,7 @@ def test_a_signal_gives_its_job_back(number, code, sweep, tmp_path):
 
 
 @pytest.mark.parametrize("job, sentence", [
-    (b"not a job", "it is not a job"), ("versions", "install the same"), ("data", "are not here"),
+    (b"not a job", "it is not a job"), ("versions", "its numbers might be others"), ("data", "are not here"),
 ])  # fmt: skip
 def test_what_this_machine_cannot_train_waits_for_others(job, sentence, sweep, tmp_path):
     good = Job.from_bytes(*real_jobs(1)[0].values())

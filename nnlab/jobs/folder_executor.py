@@ -58,7 +58,8 @@ class FolderExecutor:
 
     def slots(self) -> int:
         """How many processes the workers have together that have been heard within a lease."""
-        self._look()
+        if monotonic() >= self._look_due:
+            self._look()
         return max(1, sum(self._processes.values()), self._local.processes if self._local else 0)
 
     def put_data(self, key: str, content: bytes) -> None:
