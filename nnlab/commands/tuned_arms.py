@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnlab.commands import early_end, folders, launching, sweep_command, sweep_request
+from nnlab.commands import early_end, folders, sweep_command, sweep_request
 from nnlab.commands.command_line import CommandLine, key_of
 from nnlab.commands.compare_arms import Arrangement
 from nnlab.commands.compare_words import ComparePlan
@@ -244,8 +244,7 @@ def _search(job: PreparedSweep, path: Path) -> Trial | None:
             sweep.search, sweep.count, sweep.epochs, job.task, sweep.trials, has_lines=False
         ) as console:
             try:
-                with launching.executor_in(path, job):
-                    sweep_command.train_trials(job, writer, console)
+                sweep_command.train_trials(job, writer, console)
             except AllTrialsFailed as why:
                 hopeless = str(why)
         writer.close_board()

@@ -9,6 +9,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,15 +18,21 @@ from pathlib import Path
 
 from nnlab.errors import MachineFault, UserError
 
-ADDRESS = re.compile(r"(?P<host>[^\s:/@]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):[0-9]{1,5}")
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 ANSWER_SECONDS = 5  # within which the address of a cluster answers
 LOOK_SECONDS = 3  # between two looks at the cluster's nodes
 # For which a cluster may be without its head. After a minute Ray itself ends this process, without a word.
 HEADLESS_SECONDS = 30
-# What a client of HTTP/2 says first, with no settings of its own. A server answers with its settings.
-HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-FRAME_HEAD_BYTES, SETTINGS_FRAME = 9, 4  # the latter is the fourth byte
+# Ray's core ends a process that cannot join, without a word or after two minutes: so another one tries first.
+TRIAL = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
+TRIAL_SECONDS = 20
+
+
+REASONS = {
+    "AuthToken": "it wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN unless it is in ~/.ray",
+    "Failed to connect to socket": "it is not one of its nodes; ray start --address=... makes it one",
+}
 
 
 def import_ray():
@@ -40,8 +48,8 @@ class RayCluster:
     """The Ray cluster at `address`; without one that of RAY_ADDRESS, or one that `ray start` began on this
     machine, else one that is started here and ends with `close`.
 
-    A session of Ray that this process has already is used, and stays. Raises `UserError` if no cluster is
-    at the address, and `MachineFault` if none can be started.
+    A session of Ray that this process has already is used, and stays. Raises `UserError` if this machine
+    cannot join a cluster at the address, and `MachineFault` if Ray does not start.
     """
 
     def __init__(self, address: str | None = None):
@@ -52,31 +60,29 @@ class RayCluster:
         self._head = self.ray.get_runtime_context().gcs_address
         self._nodes: list[dict] = []
         self._looked = self._headed = -math.inf  # when nodes were asked for, and when the head answered
-        self._is_lost = False
 
     def _connect(self, address: str | None) -> None:
         source = "launcher.address" if address else ADDRESS_VARIABLE
         address = address or os.environ.get(ADDRESS_VARIABLE)
         if address:
-            _refuse_unreachable(address, source)
-            self._init(UserError, f"{source} = {address}: this machine cannot join it", address=address)
-        elif here := _address_of_this_machine(self.ray):
-            self._init(MachineFault, f"the Ray cluster of this machine, {here}, cannot be joined")
+            _refuse_strange(address, source)
+            self._init(address=address)
+        elif _is_begun_here(self.ray):
+            self._init()
         else:
-            own = {"address": "local", "num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
-            self._init(MachineFault, "Ray cannot be started on this machine", **own)
+            self._init(address="local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False)
 
-    def _init(self, kind: type[Exception], complaint: str, **settings) -> None:
-        """Begin a session of Ray; raises the complaint, with a reason, if that fails."""
+    def _init(self, **settings) -> None:
         # Otherwise Ray tells of each worker and node that is lost, between the lines of the sweep.
         self.ray._private.worker._worker_logs_enabled = False
         try:
             with _undisturbed():
                 self.ray.init(**settings, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (Exception, SystemExit) as e:  # SystemExit is how the core of Ray gives up
+        except BaseException as e:
             self.close()
-            reason = " ".join(str(e.__cause__ or e).split()) if isinstance(e, Exception) else "it is silent"
-            raise kind(f"{complaint}: {reason}") from e
+            if not isinstance(e, Exception):
+                raise
+            raise MachineFault(f"Ray cannot be started on this machine: {_reason(str(e))}") from e
 
     def nodes(self) -> list[dict]:
         """The resources of each node that lives, as known now. Raises `MachineFault` if the cluster has been
@@ -85,11 +91,10 @@ class RayCluster:
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             # Ray would wait, for a head too that never comes back.
-            if _answers(self._head):
+            if not _unreachable(self._head):
                 self._headed = time.monotonic()
                 self._nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
             elif now - self._headed > HEADLESS_SECONDS:
-                self._is_lost = True
                 raise MachineFault(f"the head of the Ray cluster, {self._head}, does not answer any more")
         return self._nodes
 
@@ -105,56 +110,56 @@ class RayCluster:
             self.ray._private.worker._worker_logs_enabled = True
 
 
-def _refuse_unreachable(address: str, source: str) -> None:
-    """Raise `UserError` if nothing that may be Ray answers: Ray itself tries for two minutes."""
-    match = ADDRESS.fullmatch(address)
-    if not match:
+def _refuse_strange(address: str, source: str) -> None:
+    """Raise `UserError` if there is no Ray cluster that this machine can join."""
+    if not ADDRESS.fullmatch(address):
         raise UserError(
             f"{source} = {address}: expected HOST:PORT of a Ray cluster that this machine belongs to"
         )
+    if reason := _unreachable(address):
+        raise UserError(f"{source} = {address}: no Ray cluster answers there: {reason}")
+    line = [sys.executable, "-P", "-c", TRIAL, address]
     try:
-        is_ray = _speaks_http2(match["host"].strip("[]"), int(match["port"]))
+        trial = subprocess.run(line, cwd="/", capture_output=True, text=True, timeout=TRIAL_SECONDS)
+    except subprocess.TimeoutExpired as e:
+        what = "what answers there is not the head of a Ray cluster, whose port is 6379 if none was chosen"
+        raise UserError(f"{source} = {address}: {what}") from e
+    if trial.returncode:
+        raise UserError(f"{source} = {address}: this machine cannot join it: {_reason(trial.stderr)}")
+
+
+def _unreachable(address: str) -> str:
+    """Why nobody answers at HOST:PORT; empty if somebody does."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as e:
-        reason = getattr(e, "strerror", None) or str(e)
-        raise UserError(f"{source} = {address}: no Ray cluster answers there: {reason}") from e
-    if not is_ray:
-        raise UserError(f"{source} = {address}: what answers there is not a Ray cluster")
+        return getattr(e, "strerror", None) or str(e)
+    return ""
 
 
-def _answers(address: str) -> bool:
-    match = ADDRESS.fullmatch(address)
-    try:
-        return _speaks_http2(match["host"].strip("[]"), int(match["port"]))
-    except OSError:
-        return False
+def _reason(message: str) -> str:
+    """The reason in what Ray says when it fails, with tracebacks of Python and of C++."""
+    for words, reason in REASONS.items():
+        if words in message:
+            return reason
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return next(
+        (line for line in reversed(lines) if "Error: " in line), lines[0] if lines else "it is silent"
+    )
 
 
-def _speaks_http2(host: str, port: int) -> bool:
-    """Whether a server of gRPC may be there, as Ray's is."""
-    with socket.create_connection((host, port), ANSWER_SECONDS) as connection:
-        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-            return True
-        connection.sendall(HTTP2_GREETING)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            answer = connection.recv(FRAME_HEAD_BYTES)
-            return len(answer) > 3 and answer[3] == SETTINGS_FRAME
-    return False
+def _is_begun_here(ray) -> bool:
+    """Whether the cluster that `ray start` began on this machine last is alive.
 
-
-def _address_of_this_machine(ray) -> str | None:
-    """Of the cluster that `ray start` began here last, if it lives.
-
-    Its file is where everybody may write. What a cluster answers is unpickled: so it must be this user's own.
+    The file of its address is where everybody may write, and what a cluster answers is unpickled: so it must
+    be this user's own.
     """
     file = Path(ray._common.utils.get_ray_address_file(None))
     try:
-        if file.stat().st_uid not in (0, os.getuid()):
-            return None
-        address = file.read_text().strip()
-        _refuse_unreachable(address, str(file))
-        return address
-    except (OSError, UserError):
-        return None
+        return file.stat().st_uid in (0, os.getuid()) and not _unreachable(file.read_text().strip())
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

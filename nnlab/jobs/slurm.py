@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnlab.jobs.launchers import Slurm
 
 MOST_LOST = 4  # times the number of workers: so many end one after another, while no job is finished
+SHORTEST_WAIT = 0.05  # seconds, for outcomes
 SECONDS_TO_LEAVE = 5.0  # in which workers that train nothing notice that the sweep has ended
 LONGEST_PAUSE = 120.0  # seconds between two starts of workers that do not live long
 
@@ -59,7 +60,7 @@ class SlurmExecutor:
         while True:
             self._keeper.tend(len(self._unfinished))
             left = max(0.0, until - monotonic())
-            finished = self._queue.collect(min(left, self._keeper.workers.look_seconds))
+            finished = self._queue.collect(min(left, max(SHORTEST_WAIT, self._keeper.workers.look_seconds)))
             if finished or not left:
                 break
         if finished:

@@ -22,6 +22,7 @@ from nnlab.errors import UserError
 from nnlab.interruption import signals_deferred
 from nnlab.jobs.folder_queue import FolderQueue, worker_name
 from nnlab.jobs.submissions import Submissions, become_worker
+from nnlab.jobs.worker_training import train
 
 if TYPE_CHECKING:
     import submitit
@@ -119,7 +120,7 @@ class ProcessWorkers:
 class DebugWorkers:
     """This very process, which trains what waits before it goes on: a debugger can stop in it."""
 
-    look_seconds = 0.05
+    look_seconds = 0.0
 
     def __init__(self, sweep: Path, launcher: Slurm):
         self._submissions = Submissions(sweep, launcher, "debug")
@@ -130,7 +131,7 @@ class DebugWorkers:
 
     def start(self, number: int) -> None:
         for job in self._submissions.submit(self._function, 1):
-            job.result()
+            job.submission().result()  # `job.result()` would leave a log open, and a debugger at every error
 
     def end(self, patience: float) -> None:
         pass
@@ -149,8 +150,6 @@ WORKERS = {"slurm": SlurmWorkers, "local": ProcessWorkers, "debug": DebugWorkers
 
 def train_waiting(queue: FolderQueue) -> None:
     """Train the jobs of the folder that wait, one after another."""
-    from nnlab.jobs.worker_training import train
-
     worker = worker_name()
     for name in queue.waiting():
         if queue.claim(name, worker):

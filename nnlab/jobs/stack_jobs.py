@@ -32,19 +32,21 @@ class StackJobs:
     """The training of a fit of candidates by a dispatcher: iterate over it for the records, as over the fit.
 
     The jobs of the first stage are given to it at once. `place` begins the names of all; `stacks` is into how
-    many, at least, the rows are divided: auto, as many as can train at once, if that pays.
+    many, at least, the rows are divided: auto, as many as there are `slots`, if that pays.
 
     At each rung of the fit every stack has a state, and whoever compares the rows says which of them end: as
     in `train_in_parallel`, of which this has the records of every stack in the same order.
     """
 
-    def __init__(self, fit: Fit, dispatcher: Dispatcher, place: str, stacks: int | Literal["auto"] = "auto"):
+    def __init__(
+        self, fit: Fit, dispatcher: Dispatcher, place: str, slots: int, stacks: int | Literal["auto"] = "auto"
+    ):
         self.fit, self.dispatcher, self.place = fit, dispatcher, place
         self.stages = fit.rungs.stages()
         self.names: list[str] = []  # of all jobs so far
         self._stacks = [
             _Stack(number, Job.of_stack(fit, rows, self._data_key(rows[0])))
-            for number, rows in enumerate(_divided(fit, dispatcher.slots(), stacks))
+            for number, rows in enumerate(_divided(fit, slots, stacks))
         ]
         for stack in self._stacks:
             self._submit(stack, 0)
@@ -81,8 +83,9 @@ class StackJobs:
 
 
 def _divided(fit: Fit, slots: int, stacks: int | Literal["auto"]) -> list[list[Row]]:
-    """The rows as they will train elsewhere, where the memory is not known."""
-    most = fit.max_stack_rows
-    if stacks != "auto":
-        most = min(-(-len(fit.rows) // stacks), len(fit.rows) if most == "auto" else most)
-    return divide_into_stacks(fit.rows, fit.datasets, slots, most) if fit.rows else []
+    """The rows as they will train. On a GPU, where the bits of a row depend on the shape of its stack, only
+    `stacks` divides them otherwise than on this machine."""
+    if stacks == "auto" and not fit.on_cpu:
+        return fit.stacks()
+    least = 1 if stacks == "auto" else stacks
+    return divide_into_stacks(fit.rows, fit.datasets, slots, fit.max_stack_rows, least=least)

@@ -54,9 +54,12 @@ class Submissions:
         # what Slurm says.
         with own_job, environment_variables(PYTHONSAFEPATH="1"), contextlib.redirect_stderr(io.StringIO()):
             try:
-                return self._executor.submit_array([function] * number)
+                jobs = self._executor.submit_array([function] * number)
             except (FailedJobError, FailedSubmissionError, OSError) as e:
                 raise _refusal(str(e)) from e
+        for link in self.folder.glob(".submission_file_*"):  # a folder with links is not resumed
+            link.unlink()
+        return jobs
 
     def last_words(self) -> str:
         """The last line in the logs that may say why a worker ended; empty if there is none."""

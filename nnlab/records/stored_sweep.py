@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nnlab.allowed import Allowed, validate
 from nnlab.errors import UserError
+from nnlab.jobs.folder_queue import QUEUE_FOLDER
 from nnlab.records.sweep_folder import CURVES_FILE, SWEEP_FILE, TRIALS_FILE
 from nnlab.runtime.machine import available_memory
 from nnlab.untrusted import entries_below, is_number, read_json, read_lines, read_yaml, refuse_link
@@ -68,9 +69,12 @@ def _is_folder_name(path: Path, entry: Path) -> bool:
 def _refuse_foreign_entries(path: Path) -> None:
     """Raise `UserError` for links, pipes and devices in the folder.
 
-    Writing or removing something through a link would change a file elsewhere.
+    Writing or removing something through a link would change a file elsewhere. The queue of jobs follows
+    none, and workers that still live change it meanwhile.
     """
     for entry, status in entries_below(path):
+        if path / QUEUE_FOLDER in entry.parents:
+            continue
         _refuse_foreign_entry(path, entry, status)
 
 

@@ -93,6 +93,11 @@ class Ranks:
 
         return distributed.is_nccl_available()
 
+    @property
+    def has_lost_one(self) -> bool:
+        """Whether some rank is known to be lost: then no call of several ranks works any more."""
+        return self._lost is not None
+
     def take_card(self) -> None:
         """Let `device=cuda` be this rank's own card, before anything lies on one. Nothing without cards.
 

@@ -73,11 +73,10 @@ class TrialBatch:
         self.diverged: dict[int, int] = {}  # row -> the epoch in which it diverged
         self.jobs: StackJobs | None = None  # that train it, if this process does not
 
-    def submit(self, dispatcher: Dispatcher, stacks: int | Literal["auto"]) -> TrialBatch:
-        """Have it trained elsewhere, in so many stacks: the first stage begins now."""
+    def submit(self, dispatcher: Dispatcher, slots: int, stacks: int | Literal["auto"]) -> None:
+        """Have it trained elsewhere, by so many workers, in so many stacks: the first stage begins now."""
         place = f"{self.candidates[0].number:06d}"
-        self.jobs = StackJobs(self.fit, dispatcher, place, stacks)
-        return self
+        self.jobs = StackJobs(self.fit, dispatcher, place, slots, stacks)
 
     def __iter__(self) -> Iterator[Record]:
         for record in self.jobs or self.fit:

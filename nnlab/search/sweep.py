@@ -20,12 +20,14 @@ from nnlab.choices import short_repr
 from nnlab.errors import UserError
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment
+from nnlab.jobs import opening
 from nnlab.jobs.dispatcher import Dispatcher
 from nnlab.jobs.executor import Executor
 from nnlab.search.batch_training import Candidate, TrialBatch
 from nnlab.search.candidates import CandidateMaker
 from nnlab.search.comparable import choose_objective
 from nnlab.search.domains import Interval  # noqa: F401 (Interval: for the doctest)
+from nnlab.search.events import BatchStarted, Seconds, TrialsFinished
 from nnlab.search.ledger import Ledger, check_trials
 from nnlab.search.plan import Plan, estimate_plan
 from nnlab.search.python_space import check_base, to_space, trials_table
@@ -45,22 +47,6 @@ MAX_BATCH_WORK = {"cpu": 4e11, "cuda": 4e13}  # parameters x examples in the tra
 
 
 @dataclass(frozen=True)
-class BatchStarted:
-    """A batch is about to be trained."""
-
-    batch: TrialBatch
-
-
-@dataclass(frozen=True)
-class TrialsFinished:
-    """A batch is trained: yielded once before its trials are written to the ledger, and once after."""
-
-    trials: list[Trial]
-    batch: TrialBatch
-    written: bool
-
-
-@dataclass(frozen=True)
 class StartedBatch:
     """A batch whose trials are chosen, and perhaps in training elsewhere already.
 
@@ -69,33 +55,6 @@ class StartedBatch:
 
     known: list[Trial]
     batch: TrialBatch | None
-
-
-@dataclass
-class Seconds:
-    """Seconds spent on the search itself (choosing and reporting trials, by Optuna), and on training.
-
-    Where jobs train elsewhere, `training` is that of all workers together; `waiting` for them, and `moving`
-    data, jobs and outcomes, is this process's.
-    """
-
-    search: float = 0.0
-    training: float = 0.0
-    waiting: float = 0.0
-    moving: float = 0.0
-    workers: int = 0  # that have trained something
-
-    def add(self, phase: str, since: float) -> float:
-        """Add the seconds since `since`; the time now."""
-        now = time.perf_counter()
-        setattr(self, phase, getattr(self, phase) + now - since)
-        return now
-
-    def take(self, dispatcher: Dispatcher) -> None:
-        """What the dispatcher has counted until now."""
-        jobs = dispatcher.seconds
-        self.training, self.waiting, self.workers = jobs.training, jobs.waiting, len(jobs.workers)
-        self.moving = jobs.packing + dispatcher.executor.seconds.get("moving", 0.0)
 
 
 @typed(unchecked=("space", "experiment_of", "executor"))
@@ -115,7 +74,7 @@ class Sweep:
     experiment_of  an experiment, of which the keys are settings (`epochs`, `optimizer`, `optimizer.lr`); or a
                    function that makes one of a trial's parameters, key -> value. It may raise `UserError`,
                    and then the trial has failed
-    executor       trains the batches as jobs, instead of this process: `nnlab.jobs.opening` opens one
+    executor       trains the batches as jobs; by default one of the search's launcher, if that is remote
 
     Iterated over, it yields for each batch `BatchStarted`, a `Record` an epoch and stack, and
     `TrialsFinished` twice. A space of fewer trials ends it early. `rules`: see `Chooser`.
@@ -253,7 +212,18 @@ class Sweep:
 
     def _train(self) -> Iterator[BatchStarted | Record | TrialsFinished]:
         self._stop_if_all_fail()
-        dispatcher = Dispatcher(self.executor) if self.executor else None
+        launcher, executor = self.search.launcher, self.executor
+        if executor is None and launcher.remote and len(self.trials) < self.count:
+            executor = opening.open_executor(launcher)
+        try:
+            yield from self._train_batches(Dispatcher(executor) if executor else None)
+        finally:
+            if executor is not self.executor:
+                executor.close()
+
+    def _train_batches(
+        self, dispatcher: Dispatcher | None
+    ) -> Iterator[BatchStarted | Record | TrialsFinished]:
         upcoming, started = self._unfinished_batches(), deque()
         while True:
             while self._may_start(started, dispatcher) and (numbers := next(upcoming, None)):
@@ -261,7 +231,12 @@ class Sweep:
             if not started:
                 return
             yield from self._finish_batch(started.popleft(), dispatcher)
-            self._stop_if_all_fail()
+            try:
+                self._stop_if_all_fail()
+            except AllTrialsFailed:
+                for unwanted in started:
+                    unwanted.batch.jobs.forget()
+                raise
 
     def _unfinished_batches(self) -> Iterator[tuple[range, list[Trial]]]:
         """The numbers of each batch, and those of its trials that are known.
@@ -328,8 +303,14 @@ class Sweep:
         new = {n: params for n, params in chosen.items() if n >= numbers.start + len(known)}
         batch = self.make_batch(new) if new else None
         if batch and dispatcher:
-            batch.submit(dispatcher, self.search.launcher.stacks)
+            batch.submit(dispatcher, self._slots_of_batch(numbers, dispatcher), self.search.launcher.stacks)
         return StartedBatch(known, batch)
+
+    def _slots_of_batch(self, numbers: range, dispatcher: Dispatcher) -> int:
+        """On how many workers a batch is to train: if others are in flight beside it, on a share of all, in
+        fewer and larger stacks."""
+        batches_left = -(-(self.count - numbers.start) // self.batch_size) if self.chooses_ahead else 1
+        return -(-dispatcher.slots() // batches_left)
 
     def _finish_batch(
         self, started: StartedBatch, dispatcher: Dispatcher | None

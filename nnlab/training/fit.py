@@ -14,11 +14,13 @@ import numpy as np
 from nnlab import interruption
 from nnlab.arguments import typed
 from nnlab.data.loss_weights import refuse_zero_weights
-from nnlab.errors import UserError, advise
+from nnlab.errors import MachineFault, UserError, advise
 from nnlab.exclusive import Exclusive
 from nnlab.experiment import Experiment, Row
 from nnlab.runtime.devices import device, free_memory, thread_count
+from nnlab.runtime.ranks import Ranks
 from nnlab.runtime.threads import computing
+from nnlab.training.agreement import Agreement
 from nnlab.training.checkpointing import StackStates
 from nnlab.training.data_cache import DataCache
 from nnlab.training.ended_rows import test_row
@@ -29,10 +31,11 @@ from nnlab.training.further_curves import refuse_theta
 from nnlab.training.history import History
 from nnlab.training.placement import choose_placements, worth_compiling
 from nnlab.training.predictions import KeepPredictions, keeping_answers
-from nnlab.training.rank_leader import Leader
+from nnlab.training.rank_leader import Leader, Peer
 from nnlab.training.results import Record, Refit, Result, Results
-from nnlab.training.stacks import divide_into_stacks
-from nnlab.training.training import Training
+from nnlab.training.sharing import refuse_sharing
+from nnlab.training.stacks import divide_into_stacks, graph_of
+from nnlab.training.training import Training, never
 from nnlab.training.unbalanced import unbalanced_advice
 from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
 from nnlab.training.workers import NO_RUNGS, Rungs, TrainingOutput, train_in_parallel
@@ -108,6 +111,7 @@ class Fit:
         self._checkpoint_due: Callable[[], bool] | None = None
         self._resumed_state: FitState | None = None
         self._leader: Leader | None = None
+        self._sharing: Ranks | None = None  # which train the same rows
         self._events = Exclusive("fit", self._train())
         self._stopping = self._advised = False
 
@@ -161,22 +165,28 @@ class Fit:
         of them cannot."""
         if leader:
             self._leader = leader
-            self._refuse_fewer_rows_than(leader.size)
+            if len(self.rows) < leader.size:
+                self._sharing = leader.ranks
+                for row, *_ in self.stacks():
+                    refuse_sharing(row, graph_of(row, self.datasets), leader.ranks)
             leader.offer(self)
         return self
 
-    def _refuse_fewer_rows_than(self, size: int) -> None:
-        count = len(self.rows)
-        if count < size:
-            rows = "1 row" if count == 1 else f"{count} rows"
-            raise UserError(
-                f"{rows} for {size} processes: write seeds={size}, say, or --nproc-per-node={count}"
-            )
+    @property
+    def shares_batches(self) -> bool:
+        """Whether several ranks train the same rows, each with a share of every batch."""
+        return self._sharing is not None
 
     def train_share(
-        self, share: FitState, should_stop: Callable[[], bool], checkpoint_due: Callable[[], bool]
+        self,
+        share: FitState,
+        should_stop: Callable[[], bool],
+        checkpoint_due: Callable[[], bool],
+        sharing: Ranks | None = None,
     ) -> Iterator[TrainingOutput | StackStates]:
-        """Train these stacks alone, from their states on, for another rank; what comes of it is not kept."""
+        """Train these stacks alone, from their states on, for another rank, or together with it, `sharing`
+        the batches; what comes of it is not kept."""
+        self._sharing = sharing
         rows = (
             self._refit_rows({result.row: result for result in share.results}) if share.refit else self.rows
         )
@@ -312,7 +322,7 @@ class Fit:
     def stacks(self, rows: list[Row] | None = None) -> list[list[Row]]:
         """The rows as they will be trained, a list for each stack."""
         rows, all_stacks = self.rows if rows is None else rows, []
-        ranks = self._leader.size if self._leader else 1
+        ranks = self._leader.size if self._leader and not self._sharing else 1
         for name in dict.fromkeys(row.experiment.device for row in rows):
             where, group = device(name), [row for row in rows if row.experiment.device == name]
             free_bytes = None if where.type == "cpu" else free_memory(where)
@@ -330,12 +340,12 @@ class Fit:
     @property
     def processes(self) -> int:
         """How many worker processes train: one if any row is on a GPU, which a fork could not use."""
-        return self.threads if self.on_cpu else 1
+        return self.threads if self.on_cpu and not self._sharing else 1
 
     @property
     def trained_at_once(self) -> int:
         """How many stacks train at the same time, on all ranks."""
-        return self.processes * (self._leader.size if self._leader else 1)
+        return self.processes * (self._leader.size if self._leader and not self._sharing else 1)
 
     def _run(
         self, rows: list[Row], results: list[Result], state: FitState | None
@@ -350,9 +360,7 @@ class Fit:
         own = states[: len(states) - sum(peer.stacks for peer in peers)]
         trainings = self._make_trainings(rows, own)
         self.trainings += trainings
-        for output in train_in_parallel(
-            trainings, self.processes, self.rungs, self._should_stop, self._checkpoint_due, peers
-        ):
+        for output in self._train_stacks(trainings, peers):
             if isinstance(output, StackStates):
                 stacks = tuple(map(StackState, (stack.rows for stack in states), output.snapshots))
                 yield FitState(is_refit, stacks, tuple(self.results), tuple(self._refits))
@@ -361,6 +369,19 @@ class Fit:
             results += ended
             if record:
                 yield record
+
+    def _train_stacks(self, trainings: list[Training], peers: list[Peer]) -> Iterator:
+        """The outputs of stacks that are trained here, and by other ranks."""
+        should_stop, checkpoint_due = self._should_stop, self._checkpoint_due
+        if self._sharing:
+            together = Agreement(self._sharing, should_stop, checkpoint_due or never)
+            should_stop, checkpoint_due = together.should_stop, together.takes_states
+        try:
+            yield from train_in_parallel(
+                trainings, self.processes, self.rungs, should_stop, checkpoint_due, peers
+            )
+        except MachineFault as fault:
+            raise (self._sharing and self._leader.reported()) or fault from None
 
     def _make_trainings(self, rows: list[Row], states: Sequence[StackState]) -> list[Training]:
         """The training of each stack of some of these rows, from its state on. Raises `UserError` for that of
@@ -371,7 +392,13 @@ class Fit:
         threads = self.threads if self.processes == 1 or len(stacks) == 1 else 1
         # The data are prepared before any fork, so that workers share them.
         trainings = [
-            Training(stack, self.cache.examples(stack[0]), threads, self.compiles[stack[0].experiment.device])
+            Training(
+                stack,
+                self.cache.examples(stack[0]),
+                threads,
+                self.compiles[stack[0].experiment.device],
+                self._sharing,
+            )
             for stack in stacks
         ]
         for training, state in zip(trainings, states, strict=True):

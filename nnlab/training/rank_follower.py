@@ -10,12 +10,14 @@ from nnlab import interruption
 from nnlab.errors import Advice, MachineFault, UserError, describe_machine_fault
 from nnlab.experiment import Experiment
 from nnlab.runtime.ranks import Ranks
+from nnlab.training.agreement import Agreement
 from nnlab.training.checkpointing import POLL_SECONDS, StackStates
 from nnlab.training.data_cache import DataCache
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import FitState
 from nnlab.training.rank_lines import line_to_first
 from nnlab.training.rank_messages import Line, LostRank, Message
+from nnlab.training.training import never
 
 
 class Dismissed(Exception):
@@ -45,7 +47,7 @@ class Follower:
     """What a rank does for rank 0, at the other end of the `line`."""
 
     def __init__(self, line: Line, own: Ranks):
-        self.line, self.name = line, f"rank {own.rank}"
+        self.line, self.ranks = line, own
         self.cache = DataCache()
         self.fit: Fit | None = None
         self.resume_line = ""
@@ -56,17 +58,21 @@ class Follower:
             order = self.line.receive()
             if order.kind == "end":
                 raise Dismissed(order.value)
-            if order.kind in ("fit", "train"):
-                answer = self._carry_out(order)
+            if order.kind in ("fit", "train") and (answer := self._carry_out(order)):
                 self.line.send(answer)
+                if answer.kind not in ("ready", "waiting"):
+                    self.ranks.close()  # so that whoever shares batches with this rank does not wait for it
 
-    def _carry_out(self, order: Message) -> Message:
-        """Do what rank 0 wants; how it ended."""
+    def _carry_out(self, order: Message) -> Message | None:
+        """Do what rank 0 wants; how it ended, unless rank 0 knows."""
         try:
             if order.kind == "fit":
                 self._make_fit(order.value)
                 return Message("ready")
-            self.resume_line = order.value
+            self.resume_line = order.value["resume"]
+            if order.value["shares_batches"]:
+                self._train_together(order.state)
+                return None
             self._train(order.state)
             return Message("waiting")
         except (Dismissed, LostRank):
@@ -74,6 +80,8 @@ class Follower:
         except UserError as error:
             return Message("refused", str(error))
         except Exception as error:
+            if self.ranks.has_lost_one:
+                return None  # so has rank 0, or it is lost itself
             sentence = describe_machine_fault(error)
             return Message("fault", sentence) if sentence else Message("error", traceback.format_exc())
 
@@ -95,6 +103,12 @@ class Follower:
                 asked.states_sent()
             else:
                 self.line.send(Message.of_output(*output))
+
+    def _train_together(self, state: FitState) -> None:
+        """Train all stacks, with a share of every batch."""
+        together = Agreement(self.ranks, interruption.stop_requested, never)
+        for _ in self.fit.train_share(state, together.should_stop, together.takes_states, self.ranks):
+            pass  # rank 0 has the same
 
     def how_to_go_on(self) -> str:
         return f"; to go on from the last checkpoint: {self.resume_line}" if self.resume_line else ""

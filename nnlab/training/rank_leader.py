@@ -3,10 +3,14 @@
 Rows are divided into at least as many stacks as there are ranks, and every rank trains a share of these. To
 rank 0 another rank is a worker as a fork is (workers.py): it sends records, results and states, and whatever
 follows, checkpoints, files, the screen, is rank 0's alone. That changes no bit of a row, on a CPU.
+
+Fewer rows than ranks are trained by all ranks together, each with a share of every batch (runtime/shares.py).
+Then nothing is sent on the lines while they train.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -87,13 +91,31 @@ class Leader:
         The `results` are those of the rows' first training, if they are trained again.
         """
         self.offer(fit)
-        first_shares, peers = shares(_divided(stacks, self.size, fit), self.size), []
-        for line, share in zip(self.lines, first_shares[1:], strict=True):
+        peers: list[Peer] = []
+        all_shares = [[*stacks]] * self.size
+        if not fit.shares_batches:
+            all_shares = shares(_divided(stacks, self.size, fit), self.size)
+        for line, share in zip(self.lines, all_shares[1:], strict=True):
             rows = {row for stack in share for row in stack.rows}
             past = tuple(_past_alone(result) for result in results if is_refit and result.row in rows)
-            line.send(Message("train", self.how_to_resume, FitState(is_refit, tuple(share), past)))
+            how = {"resume": self.how_to_resume, "shares_batches": fit.shares_batches}
+            line.send(Message("train", how, FitState(is_refit, tuple(share), past)))
+            if fit.shares_batches:
+                continue
             peers.append(Peer(line, len(share)))
-        return [stack for share in first_shares for stack in share], peers
+        return [stack for share in all_shares[: 1 + len(peers)] for stack in share], peers
+
+    def reported(self) -> Exception | None:
+        """What a rank has said of itself before it left those with which it shared batches."""
+        for line in self.lines:
+            with contextlib.suppress(LostRank):
+                while line.has_message():
+                    message = line.receive()
+                    if message.kind == "error":
+                        return RuntimeError(f"{line.name} failed:\n{message.value}")
+                    if message.kind in ("fault", "refused"):
+                        return MachineFault(f"{line.name}: {message.value}")
+        return None
 
     def end(self, code: int) -> None:
         """The command has ended: the others exit with the same code."""

@@ -93,11 +93,7 @@ def train_in_parallel(
     """
     uses_forks = processes > 1 and len(stacks) > 1 and sys.platform.startswith("linux")
     if not uses_forks and not others:
-        group = StackGroup(stacks, should_stop, checkpoint_due)
-        for epoch in rungs.stages():
-            yield from group.train_until(epoch)
-            if epoch is not None:
-                yield None, group.prune(rungs.rows_to_prune(epoch))
+        yield from _train_here(StackGroup(stacks, should_stop, checkpoint_due), rungs)
         return
     workers: list[Worker] = []
     try:
@@ -116,6 +112,20 @@ def train_in_parallel(
             for worker in workers:
                 if isinstance(worker, Fork):
                     worker.end()
+
+
+def _train_here(group: StackGroup, rungs: Rungs) -> Iterator[TrainingOutput | StackStates]:
+    """Train all stacks in this process."""
+    try:
+        for epoch in rungs.stages():
+            yield from group.train_until(epoch)
+            if epoch is not None:
+                yield None, group.prune(rungs.rows_to_prune(epoch))
+    except (
+        MachineFault
+    ):  # a rank is lost that shared the batches: stacks are where their last epoch left them
+        yield from group.interrupted()
+        raise
 
 
 def _start_forks(
@@ -235,7 +245,7 @@ class StackGroup:
         for stack in self.stacks:
             while len(stack):
                 if self.should_stop():
-                    yield from self._interrupted()
+                    yield from self.interrupted()
                     return
                 output = stack.epoch(self._should_pause)
                 if output:
@@ -245,7 +255,7 @@ class StackGroup:
                 if stack.epochs == epoch:
                     break
 
-    def _interrupted(self) -> Iterator[TrainingOutput | StackStates]:
+    def interrupted(self) -> Iterator[TrainingOutput | StackStates]:
         """The states of all stacks, if checkpoints are taken; then the results of rows that have begun."""
         if self.checkpoint_due:
             yield self._states(is_last=True)
