@@ -64,7 +64,11 @@ def test_every_source(name, tmp_path):
     settings = WRITERS[name](tmp_path) if name in WRITERS else {"n": 200} if name == "mnist1d" else {}
     dataset = SOURCES[name](**settings).load()
     if name == "npy":
-        assert data_file(dataset) == (f"place-{dataset.fingerprint()}", b"")
+        key, content = data_file(dataset)
+        assert KEY_NAME.fullmatch(key) and not is_sent(key) and content == b""
+        vectors = SOURCES[name](**settings, channels="none").load()  # the same numbers
+        assert vectors.fingerprint() == dataset.fingerprint() and data_file(vectors)[0] != key
+        assert data_file(SOURCES[name](**settings).load())[0] == key
         return
     assert_survives(dataset)
     assert_same_folds(dataset)

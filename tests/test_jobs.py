@@ -324,13 +324,19 @@ def test_data_are_read_once_in_a_process_and_only_the_last_are_kept():
     assert asked[-1] == asked[0] and len({*asked}) == 1 + running.KEPT_DATA
 
 
-def test_data_in_place(tmp_path):
+def test_data_in_place(tmp_path, monkeypatch):
     """Tables that may be larger than memory are not sent."""
     settings = WRITERS["npy"](tmp_path)
     e = replace(SMALL, data=nnlab.Npy(**settings))
     job, files = job_and_files(e)
     assert [*files.values()] == [b""] and not is_sent(job.data) and KEY_NAME.fullmatch(job.data)
     assert bits(list(trained(job, {}).records)) == bits(in_this_process([e]))
+    # A path of this folder is that of the file; and a job can have no other files opened.
+    monkeypatch.chdir(tmp_path)
+    near = replace(e, data=nnlab.Npy(path="inputs.npy", target="targets.npy"))
+    assert job_and_files(near)[0].experiments[0].data == nnlab.Npy(**settings)
+    csv = replace(SMALL, data=nnlab.Csv(path="/etc/passwd", target="x"))
+    assert "data 'csv' are not read in place" in refused(replace(job, experiments=(csv,)), {})
     np.save(settings["path"], np.zeros((60, 4, 4), np.float32))
     running._caches.clear()
     assert "are others than those" in refused(job, {})

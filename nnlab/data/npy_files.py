@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +20,8 @@ from nnlab.data.streamed_statistics import FEWEST_SAMPLED, row_blocks
 from nnlab.errors import UserError
 from nnlab.hyperparameters import static
 from nnlab.runtime.machine import available_memory
+
+PATHS = ("path", "target", "test_path", "test_target")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class Npy(Data):
     normalization: str = static("standard", choices=NORMALIZATION_NAMES)
     normalization_per: str = static("channel", choices=NORMALIZED_PER)
     target_normalization: str = static("standard", choices=NORMALIZATION_NAMES)
+
+    def from_anywhere(self) -> Npy:
+        """The same data, whatever the current folder is."""
+        paths = {name: getattr(self, name) for name in PATHS if getattr(self, name)}
+        return replace(
+            self, **{name: str(Path(path).expanduser().absolute()) for name, path in paths.items()}
+        )
 
     def statistics_groups(self, spec):
         # By passes over the file, also where each input has statistics of its own.

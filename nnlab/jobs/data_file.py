@@ -1,12 +1,13 @@
 """A `Dataset` as bytes, with all that training reads of it, under a key that is a hash of these bytes.
 
 Tables in .npy files that may be larger than memory are not sent: a worker reads them where they lie, and
-their key is the fingerprint of what is there.
+their key is a hash of what is there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 
@@ -43,8 +44,9 @@ def data_file(dataset: Dataset) -> tuple[str, bytes]:
 
 
 def in_place_key(dataset: Dataset) -> str:
-    """The key of data that are read where they lie."""
-    return f"{IN_PLACE}{dataset.fingerprint()}"
+    """The key of data that are read where they lie: of their values, and of what they are taken for."""
+    described = f"{dataset.fingerprint()} {json.dumps(dataset.spec.to_json())}"
+    return f"{IN_PLACE}{hash_key(described.encode())}"
 
 
 def hash_key(content: bytes) -> str:

@@ -9,10 +9,13 @@ import torch
 
 import nnlab
 from nnlab.data.dataset import Dataset
+from nnlab.data.npy_files import Npy
 from nnlab.data.splits import Fold
 from nnlab.errors import UserError
 from nnlab.experiment import Experiment, Row
 from nnlab.jobs import stack_settings
+from nnlab.jobs.data_file import is_sent
+from nnlab.jobs.executor import KEY_NAME
 from nnlab.runtime.packed import pack, unpack
 from nnlab.training.fit import Fit
 from nnlab.training.fit_state import StackState, stack_from_values, stack_values
@@ -23,7 +26,6 @@ KEYS = {
     "kind", "versions", "experiments", "first_rows", "stack", "data", "until", "prune", "fused",
 }  # fmt: skip
 KIND = "job"
-MOST_KEY_CHARACTERS = 200  # of data
 
 
 class OtherVersion(UserError):
@@ -69,7 +71,7 @@ class Job:
         """The whole training of a stack, one of `fit.stacks()`; its stages are its copies by `replace`."""
         experiment_of_row = fit.experiment_of_row.tolist()
         indices = sorted({experiment_of_row[row.number] for row in stack})
-        experiments = tuple(fit.experiments[index] for index in indices)
+        experiments = tuple(_from_anywhere(fit.experiments[index], data) for index in indices)
         first_rows = tuple(experiment_of_row.index(index) for index in indices)
         rows = tuple(row.number for row in stack)
         return cls(experiments, first_rows, rows, data, fused=fit.compiles[experiments[0].device])
@@ -109,6 +111,15 @@ class Job:
             raise UserError(f"it is not a job: {e}") from e
 
 
+def _from_anywhere(e: Experiment, key: str) -> Experiment:
+    """The experiment; if its data are not sent, with paths that mean the same in any folder."""
+    if is_sent(key):
+        return e
+    if not isinstance(e.data, Npy):  # a worker opens no other files for a job, which may be a stranger's
+        raise UserError(f"data '{e.data.name}' cannot train elsewhere: of data in files, data=npy can")
+    return replace(e, data=e.data.from_anywhere())
+
+
 def _refuse_other_versions(versions) -> None:
     own = own_versions()
     if versions != own:
@@ -131,8 +142,10 @@ def _checked(arrays: dict, values: dict) -> dict:
         raise UserError("expected a first row of each experiment")
     if until is not None and not (is_count(until) and until > 0):
         raise UserError("until is not an epoch")
-    if not isinstance(values["data"], str) or len(values["data"]) > MOST_KEY_CHARACTERS:
+    if not isinstance(values["data"], str) or not KEY_NAME.fullmatch(values["data"]):
         raise UserError("expected the key of its data")
+    if not is_sent(values["data"]) and not isinstance(experiments[0].data, Npy):
+        raise UserError(f"its data '{experiments[0].data.name}' are not read in place")
     if not isinstance(values["fused"], bool):
         raise UserError("fused is neither true nor false")
     return {

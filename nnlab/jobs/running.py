@@ -89,9 +89,8 @@ def keep_data(key: str, content: bytes) -> None:
 def _cache_of(job: Job, data: Callable[[str], bytes]) -> DataCache:
     """The cache that has the data of the job. Raises `UserError` if they are not to be had."""
     cache, own = _caches.pop(job.data, None) or DataCache(), job.experiments[0].data
-    if (
-        own not in cache.datasets
-    ):  # with other settings they may be there: the same examples, normalised otherwise
+    if own not in cache.datasets:
+        # With other settings they may be there: the same examples, normalised otherwise.
         loaded = next(iter(cache.datasets.values()), None)
         cache.datasets[own] = loaded or _load(job, data)
     _caches[job.data] = cache
