@@ -26,6 +26,7 @@ from nnlab.search.pruners import PRUNERS
 from nnlab.search.settings import Search
 from nnlab.search.sweep import AllTrialsFailed, BatchStarted, Sweep, TrialsFinished
 from nnlab.search.trial import COMPLETE, FAILED, PRUNED
+from nnlab.testing import fake_gpu
 from nnlab.training.data_cache import DataCache
 
 SPACE = {
@@ -80,6 +81,18 @@ def test_batches_are_divided_as_it_is_said(stacks, jobs):
     results_of(prepared(executor=executor, stacks=stacks, trials=6, batch=6, rows="seeds"))
     # Rows of two structures are two stacks at least, and no stack is without a row.
     assert jobs <= len(executor.submitted) <= min(jobs + 1, 12)
+
+
+def test_on_a_gpu_stacks_are_those_of_this_machine():
+    """There a row's bits depend on the shape of its stack, which the number of workers does not change."""
+    search = Search("random", "halving", trials=6, batch=6, launcher=Folder())
+    with fake_gpu():
+        e = replace(BASE, device="cuda", seeds=2)
+        local = results_of(Sweep(SPACE, replace(search, launcher="local"), e))
+        executor = Shuffled(slots=5)
+        assert repr(results_of(Sweep(SPACE, search, e, executor=executor))) == repr(local)
+        first_stage = [name for name in executor.submitted if name.split("-")[2] == "0"]
+        assert len(first_stage) == 2  # one of each structure
 
 
 # ---- which batches are in flight
