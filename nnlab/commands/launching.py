@@ -69,7 +69,7 @@ def first_lines(sweep: Sweep, path: Path) -> list[str]:
         )
     if isinstance(launcher, Folder):
         lines += command_lines("others join by", shell_line(["nnlab", "work", str(path)]))
-    return [*lines, ""]
+    return lines
 
 
 def time_lines(sweep: Sweep) -> list[str]:

@@ -104,7 +104,7 @@ def _search(job: PreparedSweep, writer: SweepWriter, renderer: ReportRenderer | 
     with SweepConsole(sweep.search, sweep.count, sweep.epochs, job.task, sweep.trials) as console:
         hopeless = ""
         with launching.executor_in(writer.path, job):
-            console.start([*sweep_screen.first_lines(job), *launching.first_lines(sweep, writer.path)])
+            console.start(sweep_screen.first_lines(job, writer.path))
             try:
                 train_trials(job, writer, console)
             except AllTrialsFailed as why:  # trial after trial diverges: their results are still shown

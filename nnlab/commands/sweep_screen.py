@@ -77,8 +77,8 @@ def plan(job: PreparedSweep) -> list[str]:
     return [*title, *plan_lines(job.remaining_plan())]
 
 
-def first_lines(job: PreparedSweep) -> list[str]:
-    """The lines before training starts; for a resumed sweep also what it has already."""
+def first_lines(job: PreparedSweep, path: Path) -> list[str]:
+    """The lines before training starts in this folder; for a resumed sweep also what it has already."""
     sweep, finished = job.sweep, len(job.sweep.trials)
     lines = [sweep_title(sweep), *space_lines(sweep, job.request.definition.left_out)]
     if job.request.resume_folder:
@@ -88,7 +88,7 @@ def first_lines(job: PreparedSweep) -> list[str]:
         lines += wrap_line(already)
     if finished < sweep.count:
         rest = sweep.plan() if finished else job.plan
-        lines += plan_lines(rest)
+        lines += [*plan_lines(rest)[:-1], *launching.first_lines(sweep, path), ""]
     return lines
 
 

@@ -235,7 +235,8 @@ class Sweep:
                 self._stop_if_all_fail()
             except AllTrialsFailed:
                 for unwanted in started:
-                    unwanted.batch.jobs.forget()
+                    if unwanted.batch:
+                        unwanted.batch.jobs.forget()
                 raise
 
     def _unfinished_batches(self) -> Iterator[tuple[range, list[Trial]]]:
