@@ -29,9 +29,12 @@ TRIAL = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_lev
 TRIAL_SECONDS = 20
 
 
+SILENT = "it does not answer as the head of a Ray cluster, whose port is 6379 if none was chosen"
 REASONS = {
     "AuthToken": "it wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN unless it is in ~/.ray",
     "Failed to connect to socket": "it is not one of its nodes; ray start --address=... makes it one",
+    "Failed to connect to GCS": SILENT,
+    "Failed to get cluster ID": SILENT,
 }
 
 
@@ -120,12 +123,10 @@ def _refuse_strange(address: str, source: str) -> None:
         raise UserError(f"{source} = {address}: no Ray cluster answers there: {reason}")
     line = [sys.executable, "-P", "-c", TRIAL, address]
     try:
-        trial = subprocess.run(line, cwd="/", capture_output=True, text=True, timeout=TRIAL_SECONDS)
-    except subprocess.TimeoutExpired as e:
-        what = "what answers there is not the head of a Ray cluster, whose port is 6379 if none was chosen"
-        raise UserError(f"{source} = {address}: {what}") from e
-    if trial.returncode:
-        raise UserError(f"{source} = {address}: this machine cannot join it: {_reason(trial.stderr)}")
+        subprocess.run(line, cwd="/", capture_output=True, timeout=TRIAL_SECONDS, check=True)
+    except subprocess.SubprocessError as e:
+        reason = _reason((e.stderr or b"").decode(errors="replace"))
+        raise UserError(f"{source} = {address}: this machine cannot join it: {reason}") from e
 
 
 def _unreachable(address: str) -> str:
@@ -144,9 +145,7 @@ def _reason(message: str) -> str:
         if words in message:
             return reason
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return next(
-        (line for line in reversed(lines) if "Error: " in line), lines[0] if lines else "it is silent"
-    )
+    return next((line for line in reversed(lines) if "Error: " in line), lines[0] if lines else SILENT)
 
 
 def _is_begun_here(ray) -> bool:
