@@ -7,11 +7,9 @@ import logging
 import math
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +77,7 @@ class RayCluster:
         # Otherwise Ray tells of each worker and node that is lost, between the lines of the sweep.
         self.ray._private.worker._worker_logs_enabled = False
         try:
-            with _undisturbed():
+            with _undisturbed(self.ray):
                 self.ray.init(**settings, log_to_driver=False, logging_level=logging.CRITICAL)
         except BaseException as e:
             self.close()
@@ -162,16 +160,16 @@ def _is_begun_here(ray) -> bool:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep what `ray.init` changes: the handler of SIGTERM, and where workers import from.
+def _undisturbed(ray) -> Iterator[None]:
+    """Within, `ray.init` leaves the handler of SIGTERM, and where workers import from, as they are.
 
-    They look for modules in the current directory of the driver first, whatever lies there.
+    They would look for modules in the current directory of the driver first, whatever lies there.
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
+    functions = ray._private.utils
+    own = functions.set_sigterm_handler
+    functions.set_sigterm_handler = lambda handler: None
     try:
         with contextlib.chdir("/"):
             yield
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, handler)
+        functions.set_sigterm_handler = own
