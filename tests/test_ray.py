@@ -76,10 +76,12 @@ def cluster():
         "--port=0",
     )
     # Its GPU is a number: what a task sees of it is CUDA_VISIBLE_DEVICES.
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "CUDA_VISIBLE_DEVICES": "0"}
-    head = processes.start("-c", program, "start", "--head", "--block", *size, **quiet)
+    said = processes.folder / "said"
+    with said.open("w") as file:
+        streams = {"stdout": file, "stderr": file, "CUDA_VISIBLE_DEVICES": "0"}
+        head = processes.start("-c", program, "start", "--head", "--block", *size, **streams)
     while not (processes.folder / "ray" / "ray_current_cluster").exists():
-        assert head.poll() is None
+        assert head.poll() is None, said.read_text()
         time.sleep(0.05)
     yield processes
     head.terminate()
