@@ -306,7 +306,7 @@ Path("outcome").write_bytes(run(Path("job").read_bytes(), lambda key: Path(key).
     assert bits(list(outcome.records)) == bits(in_this_process(rows)) and outcome.seconds > 0
 
 
-def test_data_are_read_once_in_a_process_and_only_the_last_are_kept():
+def test_data_are_read_once_in_a_process_and_only_the_last_are_kept(monkeypatch):
     asked = []
 
     def train(e):
@@ -322,6 +322,9 @@ def test_data_are_read_once_in_a_process_and_only_the_last_are_kept():
     assert len(asked) == 1 + running.KEPT_DATA == 1 + len(running._caches)
     train(SMALL)
     assert asked[-1] == asked[0] and len({*asked}) == 1 + running.KEPT_DATA
+    monkeypatch.setattr(running, "KEPT_BYTES", 1)  # of data that take much memory the last one is kept
+    train(SMALL)
+    assert len(running._caches) == 1 and len(asked) == 2 + running.KEPT_DATA
 
 
 def test_data_in_place(tmp_path, monkeypatch):

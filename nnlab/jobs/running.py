@@ -10,16 +10,18 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 
+import numpy as np
+
 from nnlab.data.dataset import Dataset
 from nnlab.errors import Advice, UserError, describe_machine_fault
-from nnlab.jobs.data_file import from_bytes, in_place_key, is_sent
+from nnlab.jobs.data_file import ARRAYS, from_bytes, in_place_key, is_sent
 from nnlab.jobs.job import Job
 from nnlab.jobs.outcome import MOST_TEXT_CHARACTERS, Outcome
 from nnlab.training.data_cache import DataCache
 from nnlab.training.snapshot import Snapshot
 from nnlab.training.training import Training
 
-KEPT_DATA = 4  # data sets that a process keeps between jobs
+KEPT_DATA, KEPT_BYTES = 4, 2**30  # data sets that a process keeps between jobs, at most; the last one always
 
 # The data sets that the last jobs of this process had, by their keys. A cache and no state: a job
 # gives the same bits without it.
@@ -94,9 +96,16 @@ def _cache_of(job: Job, data: Callable[[str], bytes]) -> DataCache:
         loaded = next(iter(cache.datasets.values()), None)
         cache.datasets[own] = loaded or _load(job, data)
     _caches[job.data] = cache
-    while len(_caches) > KEPT_DATA:
+    while len(_caches) > KEPT_DATA or len(_caches) > 1 and sum(map(_bytes, _caches.values())) > KEPT_BYTES:
         _caches.popitem(last=False)
     return cache
+
+
+def _bytes(cache: DataCache) -> int:
+    """Of the data set that a cache has in memory."""
+    dataset = next(iter(cache.datasets.values()))
+    arrays = (getattr(dataset, name) for name in ARRAYS)
+    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
 def _load(job: Job, data: Callable[[str], bytes]) -> Dataset:

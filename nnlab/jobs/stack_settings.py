@@ -66,8 +66,10 @@ def _changed_settings(first: Component, other: Component, apart: set[str] = froz
     """The settings of `other` that are not those of `first`, by name, as plain values."""
     names = [f.name for f in fields(first) if f.init and f.name not in apart]
     values = {name: getattr(other, name) for name in names}
+    firsts = {name: getattr(first, name) for name in names}
     # By `repr`, since -0.0 equals 0.0, and True equals 1.
-    return {n: plain(value) for n, value in values.items() if repr(value) != repr(getattr(first, n))}
+    changed = [n for n in names if values[n] is not firsts[n] and repr(values[n]) != repr(firsts[n])]
+    return {name: plain(values[name]) for name in changed}
 
 
 def _changed(first: Experiment, changes: dict) -> Experiment:
