@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What torchrun tells each process; all of it, or the process is alone.
 NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
+ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 # How long a rank waits for the others to start, and for what they are to send: they may test or save first.
 START_SECONDS, WAIT_SECONDS = 300.0, 1800.0
 ROLL_CALL_SECONDS = 3.0  # for the ranks that are left to say so, once one is lost
@@ -220,11 +221,13 @@ class Ranks:
         import torch
 
         start = timedelta(seconds=START_SECONDS)
-        self._store, rank, size = next(distributed.rendezvous("env://", timeout=start))
+        store, rank, size = next(distributed.rendezvous("env://", timeout=start))
+        # torchrun may start all processes again, beside what earlier ones have left in the store.
+        self._store = distributed.PrefixStore(f"nnlab {os.environ.get(ATTEMPT, '')}", store)
         on_cards = torch.cuda.is_available() and distributed.is_nccl_available()
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if on_cards else "gloo",
-            store=distributed.PrefixStore("nnlab", self._store),
+            store=self._store,
             rank=rank,
             world_size=size,
             timeout=timedelta(seconds=WAIT_SECONDS),
