@@ -2,7 +2,7 @@
 # launcher=slurm on a real Slurm, which this script sets up on this machine, and takes down again.
 #
 #     apt-get install --no-install-recommends slurm-wlm munge       (Debian; written for 12, with Slurm 22.05)
-#     scripts/slurm_here.sh
+#     scripts/slurm_here.sh                          or some of: plain killed interrupted driver_killed refused
 #
 # One node of four processors, in a temporary folder, no accounting and no cgroups; nothing in /etc is read or
 # written. Workers are killed (kill -9, scancel, a requeue), the driver is interrupted, and killed and resumed:
@@ -16,7 +16,7 @@ done
 export PATH="$PATH:/usr/sbin"
 home=$(mktemp -d /tmp/slurm_here.XXXXXX)
 node=$(hostname -s)
-failures=0
+failures=0 driver=
 
 # ---- a Slurm
 
@@ -66,6 +66,7 @@ END
 }
 
 take_down() {
+    [ -z "$driver" ] || kill "$driver" 2> /dev/null || true
     scancel --user="$(id -un)" 2> /dev/null || true
     for _ in $(seq 50); do [ -z "$(workers)" ] && break; sleep 0.2; done
     for daemon in slurmd slurmctld munged; do
@@ -112,21 +113,27 @@ sweep() { local name=$1; shift; nnlab sweep $search "$@" hydra.run.dir="$home/$n
 # ---- what happens
 
 begin() {  # begin NAME: a sweep on Slurm, in the background, until jobs are trained
-    sweep "$@" $on_slurm & driver=$!
+    # Not by `sweep`, whose process would be a shell; and a script's background has SIGINT ignored.
+    env --default-signal=INT nnlab sweep $search $on_slurm hydra.run.dir="$home/$1" > "$home/$1.out" 2>&1 &
+    driver=$!
     until_true 90 "two workers that train" "[ \$(ls $home/$1/jobs/claimed 2> /dev/null | wc -l) -ge 2 ]"
 }
 
 end() {  # end CODE: of the driver
     local code=0
     wait "$driver" || code=$?
+    driver=
     expect "exit code" "$code" "$1"
+}
+
+reference() {
+    local began=$SECONDS
+    sweep local
+    say "launcher=local: $((SECONDS - began)) s"
 }
 
 plain() {
     local began=$SECONDS
-    sweep local
-    say "launcher=local: $((SECONDS - began)) s"
-    began=$SECONDS
     sweep plain $on_slurm || { cat "$home/plain.out"; failures=$((failures + 1)); }
     say "launcher=slurm, three workers: $((SECONDS - began)) s, with their start"
     grep -h '^time:' "$home/plain.out" | sed 's/^/  /' || true
@@ -172,7 +179,7 @@ driver_killed() {
 refused() {
     say "what Slurm refuses:"
     local code=0
-    for wrong in partition=nowhere minutes=600 cpus=64 account=nobody; do
+    for wrong in partition=nowhere minutes=600 cpus=64 constraint=a100; do
         code=0; sweep refused-$wrong $on_slurm launcher.$wrong || code=$?
         say "  launcher.$wrong, exit code $code: $(tail -n 1 "$home/refused-$wrong.out")"
         [ "$code" = 2 ] || failures=$((failures + 1))
@@ -181,6 +188,7 @@ refused() {
 
 set_up
 say "Slurm: $(slurmctld -V), $(sinfo --noheader --format='%D node, %C processors (allocated/idle/other/total)')"
+reference
 for step in ${*:-plain killed interrupted driver_killed refused}; do $step; done
 say "$failures failures"
 [ "$failures" = 0 ]

@@ -75,7 +75,7 @@ def living(jobs: Path, wanted: tuple[str, ...]) -> dict[str, int]:
 
 
 def squeue(jobs: Path, *line: str) -> None:
-    print("\n".join("RUNNING" for _ in living(jobs, line)))
+    print("\n".join("RUNNING|None" for _ in living(jobs, line)))
 
 
 def scancel(jobs: Path, *line: str) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import fake_slurm
 import pytest
 
-from nnlab.errors import MachineFault, UserError
+from nnlab.errors import Advice, MachineFault, UserError
 from nnlab.jobs import slurm
 from nnlab.jobs.launchers import Slurm
 from nnlab.jobs.slurm import LONGEST_PAUSE, MOST_LOST, Keeper
@@ -25,6 +25,7 @@ class Workers:
 
     def __init__(self, running=0):
         self.running, self.starts, self.refusal, self.is_away = running, [], None, False
+        self.queued = ""
 
     def living(self):
         return None if self.is_away else self.running
@@ -96,6 +97,15 @@ def test_nobody_is_started_while_slurm_does_not_say_who_lives(clock):
     workers.is_away = False
     kept(clock, workers, 9, 20, keeper=keeper)
     assert workers.starts == [3, 3]
+
+
+def test_workers_that_wait_for_a_node_are_spoken_of_once(clock):
+    workers = Workers()
+    keeper = kept(clock, workers, 9, 50)
+    workers.queued = "Priority"
+    with pytest.warns(Advice, match="3 workers wait for a node; Slurm's reason: Priority") as said:
+        kept(clock, workers, 9, 500, keeper=keeper)
+    assert len(said) == 1
 
 
 def test_workers_that_only_die_end_the_sweep_with_what_the_last_one_said(clock):
@@ -244,6 +254,18 @@ def test_no_link_is_followed(tmp_path, place):
     link.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="is not a folder"):
         Submissions(tmp_path / "s", Slurm(), "local")
+
+
+def test_squeue_says_who_lives_and_why_none_has_begun(tmp_path, commands):
+    workers = SlurmWorkers(tmp_path / "s", Slurm())
+    for states, living, queued in (
+        (["PENDING|Priority", "PENDING|ReqNodeNotAvail, (of 2|3)"], 2, "Priority, ReqNodeNotAvail, (of 2|3)"),
+        (["PENDING|Priority", "RUNNING|None", "COMPLETING|None"], 2, ""),
+        (["CONFIGURING|None"], 1, ""),
+        (["COMPLETING|None", "FAILED|NonZeroExitCode"], 0, ""),
+    ):
+        (commands / "squeue").write_text("#!/bin/sh\ncat <<END\n" + "\n".join(states) + "\nEND\n")
+        assert (workers.living(), workers.queued) == (living, queued)
 
 
 def test_squeue_that_fails_says_nothing(tmp_path, commands):

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from nnlab.errors import MachineFault, UserError
+from nnlab.errors import MachineFault, UserError, advise
 from nnlab.jobs.executor import Finished
 from nnlab.jobs.folder_executor import FolderExecutor
 from nnlab.jobs.slurm_workers import WORKERS, Workers, processes_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnlab.jobs.launchers import Slurm
 
 MOST_LOST = 4  # times the number of workers: so many end one after another, while no job is finished
+QUEUED_SECONDS = 60.0  # after which it is said that workers wait for a node
 SHORTEST_WAIT = 0.05  # seconds, for outcomes
 SECONDS_TO_LEAVE = 5.0  # in which workers that train nothing notice that the sweep has ended
 LONGEST_PAUSE = 120.0  # seconds between two starts of workers that do not live long
@@ -90,7 +91,7 @@ class Keeper:
         self.workers, self._number, self._processes = workers, number, processes
         self._known = 0  # workers at the last look
         self._lost = 0  # that have ended since a job was finished
-        self._had_workers = False
+        self._had_workers = self._has_advised = False
         self._look_due = self._start_due = self._pause = 0.0
         self._started = -inf
 
@@ -112,6 +113,9 @@ class Keeper:
         self._had_workers |= living > 0
         if self._lost > MOST_LOST * self._number:
             raise MachineFault(self._complaint())
+        if self.workers.queued and not self._has_advised and monotonic() > self._started + QUEUED_SECONDS:
+            self._has_advised = True
+            advise(f"launcher=slurm: {living} workers wait for a node; Slurm's reason: {self.workers.queued}")
         if wanted > living and monotonic() >= self._start_due:
             self._start(wanted - living)
 

@@ -39,9 +39,11 @@ class Workers(Protocol):
     """Processes that run `nnlab work` on a folder, wherever.
 
     look_seconds  between two calls of `living`
+    queued        why none has begun, in Slurm's words; empty if one has
     """
 
     look_seconds: float
+    queued: str
 
     def living(self) -> int | None:
         """How many there are that train, or wait for their turn to; None if that is not known now."""
@@ -71,11 +73,17 @@ class SlurmWorkers:
         self._ours = f"--name={name}", f"--user={getpass.getuser()}"
         self._submissions = Submissions(sweep, launcher, "slurm", name)
         self._function = become_worker(sweep, processes_of(launcher))
-        self.last_words = self._submissions.last_words
+        self.last_words, self.queued = self._submissions.last_words, ""
 
     def living(self) -> int | None:
-        answer = _asked("squeue", "--noheader", "--array", "--format=%T", *self._ours)
-        return None if answer is None else sum(state not in ENDING_STATES for state in answer.split())
+        answer = _asked("squeue", "--noheader", "--array", "--format=%T|%r", *self._ours)
+        if answer is None:
+            return None
+        states = [line.partition("|")[::2] for line in answer.split("\n") if line]
+        living = [(state, reason) for state, reason in states if state not in ENDING_STATES]
+        have_begun = any(state != "PENDING" for state, _ in living)
+        self.queued = "" if have_begun else ", ".join(sorted({reason for _, reason in living}))
+        return len(living)
 
     def start(self, number: int) -> None:
         with signals_deferred():  # whoever interrupts has a job that is known, or none
@@ -90,7 +98,7 @@ class SlurmWorkers:
 class ProcessWorkers:
     """Processes on this machine, which submitit starts as it starts jobs of Slurm."""
 
-    look_seconds = 0.5
+    look_seconds, queued = 0.5, ""
 
     def __init__(self, sweep: Path, launcher: Slurm):
         self._submissions = Submissions(sweep, launcher, "local")
@@ -120,7 +128,7 @@ class ProcessWorkers:
 class DebugWorkers:
     """This very process, which trains what waits before it goes on: a debugger can stop in it."""
 
-    look_seconds = 0.0
+    look_seconds, queued = 0.0, ""
 
     def __init__(self, sweep: Path, launcher: Slurm):
         self._submissions = Submissions(sweep, launcher, "debug")
