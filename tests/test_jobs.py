@@ -374,6 +374,11 @@ def test_what_a_worker_has_not_got_is_refused_in_a_sentence():
     assert f"the data {job.data} are not here" in refused(job, {})
     assert "is not that of its key" in refused(job, {job.data: files[job.data][:-1]})
     assert "row 1 is of none of its experiments" in refused(replace(job, rows=(0, 1)), files)
+    first = replace(job, until=1)
+    own = trained(first, files).state
+    for wrong in ({"epochs": 3}, {"epochs": 0}, {"epochs": 10**18}, {"steps": 1}):
+        state = replace(own, values=own.values | wrong)
+        assert "its state is not one after an epoch" in refused(replace(job, state=state), files)
     other, _ = job_and_files(replace(SMALL, model=MLP(hidden=(4,))), until=1)
     state = trained(other, files).state
     assert "a state of another network" in refused(replace(job, state=state), files)

@@ -130,6 +130,12 @@ def _refuse_other_versions(versions) -> None:
         raise OtherVersion(f"the job is of {made_by}, and here is {here}: its numbers might be others")
 
 
+def _is_between_epochs(state: Snapshot, experiments: Sequence[Experiment]) -> bool:
+    """Whether a stage may begin with it."""
+    values = state.values
+    return values["steps"] == 0 < values["epochs"] < max(e.epochs for e in experiments)
+
+
 def _checked(arrays: dict, values: dict) -> dict:
     """The fields of a job, from values that a stranger may have written."""
     stack = stack_from_values(values["stack"], arrays)
@@ -138,6 +144,8 @@ def _checked(arrays: dict, values: dict) -> dict:
     for numbers, what in ((first_rows, "first rows"), (prune, "rows to prune")):
         if not isinstance(numbers, list) or not all(map(is_count, numbers)):
             raise UserError(f"expected a list of {what}")
+    if stack.snapshot and not _is_between_epochs(stack.snapshot, experiments):
+        raise UserError("its state is not one after an epoch, and before the last")
     if len(first_rows) != len(experiments):
         raise UserError("expected a first row of each experiment")
     if until is not None and not (is_count(until) and until > 0):
