@@ -67,6 +67,13 @@ from nnlab.initializers import (
     Uniform as Uniform,
     Zeros as Zeros,
 )
+from nnlab.jobs.launchers import (
+    Folder as Folder,
+    Launcher as Launcher,
+    Local as Local,
+    Ray as Ray,
+    Slurm as Slurm,
+)
 from nnlab.models import (
     CNN as CNN,
     MLP as MLP,

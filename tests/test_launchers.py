@@ -45,7 +45,7 @@ CACHE = DataCache()
 
 
 def prepared(
-    sampler="random", pruner="none", rows="one row", executor=None, stacks="auto", trials=8, batch=4
+    sampler="random", pruner="none", rows="one row", executor=None, stacks="auto", trials=6, batch=3
 ):
     """A sweep that has not begun."""
     launcher = Folder(stacks=stacks) if executor else Local()
@@ -72,7 +72,7 @@ def test_who_trains_the_jobs_changes_nothing(number, sampler, pruner):
     assert repr(results_of(prepared(sampler, pruner, rows, executor, stacks))) == repr(expected)
     assert not executor.waiting and not executor.outcomes
     states = {trial.state for trial in expected[0]}
-    assert COMPLETE in states and (pruner == "none" or {PRUNED, FAILED} & states)
+    assert COMPLETE in states and (pruner not in ("halving", "median") or {PRUNED, FAILED} & states)
 
 
 @pytest.mark.parametrize("stacks, jobs", [(1, 2), (4, 4), (1000, 12), ("auto", 2)])
@@ -98,11 +98,12 @@ def test_on_a_gpu_stacks_are_those_of_this_machine():
 # ---- which batches are in flight
 
 
-@pytest.mark.parametrize("sampler", ["random", "grid", "qmc", "tpe", "cmaes"])
-@pytest.mark.parametrize("pruner", ["none", "halving"])
+@pytest.mark.parametrize(
+    "sampler, pruner", [("random", "none"), ("qmc", "none"), ("tpe", "none"), ("random", "halving")]
+)
 def test_batches_are_in_flight_ahead_where_nothing_depends_on_results(sampler, pruner):
     executor = Shuffled(slots=4)
-    sweep, started, told = prepared(sampler, pruner, executor=executor, batch=2), [], []
+    sweep, started, told = prepared(sampler, pruner, executor=executor, trials=8, batch=2), [], []
     for event in sweep:
         if isinstance(event, BatchStarted):
             started.append(event.batch.candidates[0].number)
@@ -111,7 +112,7 @@ def test_batches_are_in_flight_ahead_where_nothing_depends_on_results(sampler, p
         elif isinstance(event, TrialsFinished) and event.written:
             told += [trial.number for trial in event.trials]
     assert told == list(range(8)) and started == [0, 2, 4, 6]
-    independent = pruner == "none" and sampler not in ("tpe", "cmaes")
+    independent = pruner == "none" and sampler != "tpe"
     assert ahead == 0 and (executor.most_waiting > 4) == independent
 
 

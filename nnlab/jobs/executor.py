@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 JOB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")  # safe as the name of a file, anywhere
 KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")  # of data
@@ -24,6 +24,7 @@ class Finished:
     fault: str = ""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Where jobs are trained. What is submitted is trained once or more, and collected at least once, unless
     it is dropped.

@@ -57,7 +57,7 @@ class StartedBatch:
     batch: TrialBatch | None
 
 
-@typed(unchecked=("space", "experiment_of", "executor"))
+@typed(unchecked=("space", "experiment_of"))
 @dataclass(repr=False)
 class Sweep:
     """A search over settings of an experiment: `run` it, or iterate over it.
