@@ -9,7 +9,8 @@ import time
 import types
 from pathlib import Path
 
-from nnlab.errors import UserError
+from nnlab.errors import MachineFault, UserError
+from nnlab.jobs import ray_cluster, ray_executor
 from nnlab.jobs.ray_executor import RayExecutor
 
 
@@ -59,6 +60,16 @@ def sentence(kind: type[Exception], function, *args, **settings) -> str:
     return ""
 
 
+def lost(executor: RayExecutor) -> dict[str, str]:
+    """What is said when the nodes that had room are gone, and when the head is: as if after a long time."""
+    ray_executor.NODE_SECONDS = ray_cluster.HEADLESS_SECONDS = ray_cluster.LOOK_SECONDS = 0
+    executor.submit("waits", b"sleep 60", [])
+    executor.cpus = 9
+    without_room = sentence(MachineFault, collected, executor, 1)
+    executor._cluster._head = "127.0.0.1:1"
+    return {"room": without_room, "head": sentence(MachineFault, executor.slots)}
+
+
 def main() -> None:
     """In a folder of its own, as the current one, beside a cluster of two cores."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -98,6 +109,7 @@ def main() -> None:
     owner.submit("g", b"", [])
     said["gpu"] = collected(owner, 1)
     said["moving"] = executor.seconds["moving"] > 0
+    said |= lost(executor)
     executor.close()
     executor.close()
     print(json.dumps(said))

@@ -107,6 +107,8 @@ def test_bytes_in_and_bytes_out(cluster, tmp_path):
     assert said["cpus"] == "launcher.cpus = 3: no node of the Ray cluster has more CPUs than 2"
     assert said["gpus"] == "launcher.gpus = 2: no node of the Ray cluster has more GPUs than 1"
     assert said["gpu"] == {"g": "0"}
+    assert said["room"] == "for 0 s no node of the Ray cluster has had room for a job"
+    assert said["head"] == "the head of the Ray cluster, 127.0.0.1:1, does not answer any more"
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +171,10 @@ def test_ctrl_c_ends_the_sweep_and_the_cluster_that_it_started(local, tmp_path):
             "W rpc_client.h:153: Failed to connect to GCS at address x within 5 seconds",
             "it does not answer as",
         ),
+        (
+            "W gcs_client.cc:210: Failed to get cluster ID from GCS server: Method not found",
+            "it does not answ",
+        ),
         ("", "it does not answer as"),
     ],
 )
@@ -214,6 +220,28 @@ def test_what_is_not_ray_is_not_taken_for_it(no_ray, monkeypatch):
         with pytest.raises(UserError, match="it does not answer as the head of a Ray cluster"):
             RayCluster(f"127.0.0.1:{server.server_port}")
         server.shutdown()
+
+
+def test_a_cluster_of_this_machine_lives_and_is_this_user_s(tmp_path, monkeypatch):
+    import ray
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert not ray_cluster._is_begun_here(ray)
+    file = tmp_path / "ray" / "ray_current_cluster"
+    file.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        file.write_text(f"127.0.0.1:{server.getsockname()[1]}")
+        assert ray_cluster._is_begun_here(ray)
+        if os.getuid() == 0:
+            os.chown(file, 12345, -1)
+        else:
+            monkeypatch.setattr("os.getuid", lambda: 12345)
+        assert not ray_cluster._is_begun_here(ray)
+    monkeypatch.undo()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    file.unlink()
+    file.write_text("127.0.0.1:1")  # of one that has ended
+    assert not ray_cluster._is_begun_here(ray)
 
 
 def test_without_ray_a_sentence_says_how_to_get_it(monkeypatch):

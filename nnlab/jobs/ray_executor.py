@@ -104,16 +104,14 @@ class RayExecutor:
         if not ready:
             self._wait_for_room()
         start = time.perf_counter()
-        finished = [self._finished(names[reference], reference) for reference in ready]
-        for name in map(names.get, ready):
-            del self._tasks[name]
+        finished = [self._finished(names[reference]) for reference in ready]
         self._moved(start)
         return finished
 
-    def _finished(self, name: str, reference) -> Finished:
+    def _finished(self, name: str) -> Finished:
         errors = self._ray.exceptions
         try:
-            return Finished(name, self._ray.get(reference))
+            return Finished(name, self._ray.get(self._tasks.pop(name)))
         except errors.RayTaskError as e:
             raise _failure(e) from e
         except errors.RayError as e:
@@ -134,7 +132,8 @@ class RayExecutor:
                 self._ray.cancel(reference)
 
     def close(self) -> None:
-        self._tasks, self._data = {}, {}
+        self.drop(list(self._tasks))  # otherwise Ray tells of each one that ends with the connection
+        self._data = {}
         self._cluster.close()
 
     def _moved(self, since: float) -> None:
