@@ -35,6 +35,7 @@ class FolderExecutor:
         self.queue, self.lease = FolderQueue(sweep), lease
         self.seconds = {"moving": 0.0}
         self._jobs: dict[str, bytes] = {}  # those that are wanted, without an outcome yet
+        self._collected: set[str] = set()  # whose outcomes lie there until they are dropped
         self._unwanted: set[str] = set()  # dropped, but perhaps trained by somebody still
         self._missing: set[str] = set()  # of which there was nothing at the last look
         self._lost: Counter[str] = Counter()  # job -> how many workers of it have died
@@ -71,6 +72,7 @@ class FolderExecutor:
         if name in self._jobs:
             return
         self._jobs[name] = job
+        self._collected.discard(name)
         with self._moving():
             if name not in self._earlier:
                 self.queue.put(name, job)
@@ -98,6 +100,7 @@ class FolderExecutor:
             self.queue.forget_outcome(name)
             self._jobs.pop(name, None)
             self._earlier.discard(name)
+            self._collected.discard(name)
             self._unwanted.add(name)
 
     def close(self) -> None:
@@ -115,7 +118,7 @@ class FolderExecutor:
 
     def _finished(self) -> Iterator[Finished]:
         """What has an outcome, or a fault, and is wanted; each once."""
-        names, faults = self.queue.outcomes()
+        names, faults = self.queue.outcomes(self._collected)
         for name in {*names, *faults} & self._unwanted:
             self.queue.forget_outcome(name)
         for name in names:
@@ -127,6 +130,7 @@ class FolderExecutor:
                         self._put_again(name)
                         continue
                 del self._jobs[name]
+                self._collected.add(name)
                 yield Finished(name, outcome)
         for name in faults:
             if self._jobs.pop(name, None) is not None:

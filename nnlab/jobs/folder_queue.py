@@ -22,7 +22,7 @@ import re
 import secrets
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -173,9 +173,9 @@ class FolderQueue:
     def has_outcome(self, name: str) -> bool:
         return os.path.lexists(self.done / name)
 
-    def outcomes(self) -> tuple[list[str], list[str]]:
-        """The names of the jobs that have an outcome, and of those that have a fault."""
-        names = names_in(self.done)
+    def outcomes(self, known: Container[str] = ()) -> tuple[list[str], list[str]]:
+        """The names of the jobs that have an outcome, and of those that have a fault, without the `known`."""
+        names = [name for name in names_in(self.done) if name not in known]
         faults = [name.removesuffix(FAULT) for name in names if name.endswith(FAULT)]
         return [name for name in names if JOB_NAME.fullmatch(name)], list(filter(JOB_NAME.fullmatch, faults))
 
