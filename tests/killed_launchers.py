@@ -122,9 +122,11 @@ class KilledSweep:
     def wait(self, seconds: float) -> None:
         """So long, or until the driver has ended; who has slept long enough is woken meanwhile."""
         until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until and not self.driver.has_ended():
+        while (now := time.monotonic()) < until:
             for server in [server for server, end in self._sleeps.items() if now >= end]:
                 self._wake(server)
+            if self.driver.has_ended() and not self._sleeps:
+                return
             time.sleep(0.01)
 
     def begin_missing(self) -> None:
