@@ -34,11 +34,12 @@ from nnlab.training.predictions import KeepPredictions, keeping_answers
 from nnlab.training.rank_leader import Leader, Peer
 from nnlab.training.results import Record, Refit, Result, Results
 from nnlab.training.sharing import refuse_sharing
+from nnlab.training.stack_group import TrainingOutput
 from nnlab.training.stacks import divide_into_stacks, graph_of
 from nnlab.training.training import Training, never
 from nnlab.training.unbalanced import unbalanced_advice
 from nnlab.training.wanted_metrics import refuse_metrics, refuse_undefined
-from nnlab.training.workers import NO_RUNGS, Rungs, TrainingOutput, train_in_parallel
+from nnlab.training.workers import NO_RUNGS, Rungs, train_in_parallel
 
 
 class Fit:
