@@ -32,6 +32,8 @@ def sbatch(jobs: Path, script: str) -> None:
             f"sbatch: error: invalid partition specified: {options['partition']}\n"
             "sbatch: error: Batch job submission failed: Invalid partition name specified"
         )
+    # A job inherits nothing of who submits it, as little as from Slurm's daemon.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     number = len({job.name.split("_")[0] for job in jobs.iterdir()}) + 1
     last = re.match(r"0-(\d+)", options.get("array", ""))
     for task in range(int(last[1]) + 1) if last else [None]:
