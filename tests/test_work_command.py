@@ -96,7 +96,7 @@ def eventually(condition) -> None:
 
 @pytest.mark.parametrize("words, sentence", [
     ([], "the work of which sweep?"),
-    (["missing"], "there is no folder 'missing'"),
+    (["missing/folder"], "there is no folder 'missing/folder'"),
     (["swep"], "did you mean 'sweep'?"),
     (["run"], "'run' is the folder of a run, and nnlab work trains for a sweep"),
     (["empty"], "'empty' is not the folder of"),
@@ -133,6 +133,19 @@ def test_wrong_words_are_a_sentence(words, sentence, tmp_path, monkeypatch):
     code, out, err = outcome("work", *words)
     assert code == 2 and not out and sentence in " ".join(err.split())
     assert "Traceback" not in err and err.count("nnlab work: ") == 1
+
+
+def test_a_folder_that_is_not_there_yet_is_waited_for(tmp_path):
+    worker = Worker(tmp_path, "shared", "wait=60")
+    eventually(lambda: worker.said.exists() and "no such folder yet" in worker.said.read_text())
+    about_to_begin = tmp_path / "shared"
+    about_to_begin.mkdir()
+    (about_to_begin / "config.yaml").write_text("launcher:\n  name: folder\n")
+    (about_to_begin / "sweep.json").write_text(json.dumps({"ended": "complete"}))
+    code, said = worker.ended()
+    assert code == 0 and "the sweep has ended" in said
+    code, out, err = outcome("work", str(tmp_path / "never"), "wait=0.3")
+    assert code == 2 and "waits 0.30 s" in " ".join(out.split()) and "there is no folder" in err
 
 
 def test_other_versions_are_refused(sweep):

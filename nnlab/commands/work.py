@@ -28,9 +28,8 @@ def main(argv: list[str]) -> int:
     try:
         folder, settings = _folder_and_settings(_parser().parse_args(argv).words)
         threads, wait = _threads(settings["threads"]), _seconds(settings["wait"])
-        sweep = sweep_in(folder)
         with interruption.raise_on_signals():
-            return _work(sweep, threads, wait)
+            return _work(sweep_in(folder, wait, _say), threads, wait)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             raise
@@ -50,8 +49,7 @@ def main(argv: list[str]) -> int:
 def _work(sweep: Path, threads: int | None, wait: float) -> int:
     queue = FolderQueue(sweep)
     if sweep_has_ended(sweep, queue):
-        for line in labelled_lines("work", f"{sweep}: the sweep has ended, there is nothing to train"):
-            Terminal().line(line)
+        _say(f"{sweep}: the sweep has ended, there is nothing to train")
         return 0
     if settings := queue.settings():
         refuse_other_versions(settings)
@@ -59,6 +57,11 @@ def _work(sweep: Path, threads: int | None, wait: float) -> int:
     from nnlab.commands import work_command
 
     return work_command.run(sweep, queue, threads, wait)
+
+
+def _say(text: str) -> None:
+    for line in labelled_lines("work", text):
+        Terminal().line(line)
 
 
 def _folder_and_settings(words: list[str]) -> tuple[str, dict[str, str]]:
@@ -119,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "The study is the same, trial by trial, whoever trains. It ends with the sweep, with exit code 0; "
         "with Ctrl-C at any time, and then its jobs wait for others.",
         epilog="threads=auto: one process for each core, or one for a GPU. wait=600: so many seconds it "
-        "waits for a sweep of which it hears nothing.",
+        "waits for a sweep of which it hears nothing, or for its folder to be there.",
         allow_abbrev=False,
     )
     parser.error = refuse

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 from nnlab import __version__
 from nnlab.errors import UserError
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, has_ended, torch_version
-from nnlab.records.run_path import JOB_WORDS, find_job
+from nnlab.records.run_path import JOB_WORDS, find_job, nearest_folder
 from nnlab.records.sweep_folder import SWEEP_FILE
-from nnlab.records.text import shell_word
+from nnlab.records.text import format_duration, shell_word
 from nnlab.untrusted import read_json, read_yaml
 
+FOLDER_PAUSE = 0.2  # seconds between two looks for a folder
 SHARED_LAUNCHERS = ("folder", "slurm")  # those whose jobs lie in the sweep's folder
 
 
-def sweep_in(path: str) -> Path:
-    """The folder of the sweep. Raises `UserError` for that of anything else."""
+def sweep_in(path: str, wait: float, say: Callable[[str], None]) -> Path:
+    """The folder of the sweep. Raises `UserError` for that of anything else.
+
+    Machines start in any order: a folder that is not there yet is waited for, so many seconds, and that is
+    said. One below no folder at all is a mistake, and so is one whose name is nearly that of another.
+    """
+    folder, until = Path(path).expanduser(), monotonic() + wait
+    may_come = not os.path.lexists(folder) and folder.absolute().parent.is_dir()
+    if may_come and not nearest_folder(folder):
+        say(f"{path}: there is no such folder yet; waits {format_duration(wait)} for a sweep to make it")
+        while not (folder / SWEEP_FILE).exists() and monotonic() < until:
+            sleep(FOLDER_PAUSE)
     kind, folder = find_job(path)
     if kind != "sweep":
         raise UserError(f"'{path}' is the folder of a {JOB_WORDS[kind]}, and nnlab work trains for a sweep")

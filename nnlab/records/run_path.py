@@ -38,7 +38,7 @@ def find_run(path: str | os.PathLike) -> Path:
             return folder.parent
         raise UserError(f"'{path}' is a file, and not the folder of a run{_runs_here()}")
     if not folder.is_dir():
-        raise UserError(f"there is no folder '{path}'{_near(folder) or _runs_here()}")
+        raise UserError(f"there is no folder '{path}'{nearest_folder(folder) or _runs_here()}")
     if os.path.lexists(folder / SWEEP_FILE):
         if not _is_run(folder / BEST_FOLDER):
             raise UserError(
@@ -66,7 +66,7 @@ def find_job(path: str | os.PathLike) -> tuple[str, Path]:
     if not folder.is_dir():
         if folder.is_file():
             raise UserError(f"'{path}' is a file, and not the folder of a run{_jobs_here()}")
-        raise UserError(f"there is no folder '{path}'{_near(folder) or _jobs_here()}")
+        raise UserError(f"there is no folder '{path}'{nearest_folder(folder) or _jobs_here()}")
     if kind := _kind_of_job(folder):
         return kind, folder
     if hint := describe_runs_below(folder):
@@ -169,7 +169,7 @@ def _runs_here() -> str:
     return f"; the newest run here is '{newest}'" if newest else "; nnlab train makes runs, in outputs/train"
 
 
-def _near(folder: Path) -> str:
+def nearest_folder(folder: Path) -> str:
     """The folder beside it of a similar name, if there is one."""
     try:
         names = [entry.name for entry in islice(folder.parent.iterdir(), FOLDERS_SEARCHED) if entry.is_dir()]
