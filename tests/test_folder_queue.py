@@ -149,6 +149,15 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path, part):
         FolderExecutor(tmp_path / "sweep")
 
 
+def test_no_folder_is_made_through_a_link(tmp_path):
+    for name in ("elsewhere", "sweep"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "sweep" / "jobs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="outside"):
+        FolderExecutor(tmp_path / "sweep")
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
 def test_names_that_lead_elsewhere_are_refused(tmp_path):
     queue = FolderQueue(tmp_path)
     queue.create(QueueSettings(LEASE))
@@ -320,6 +329,7 @@ def test_data_are_loaded_before_the_processes_begin_and_found_later(tmp_path):
         executor.put_data("second", b"2")
         executor.submit("b", b"second", ["second"])
         assert collect(executor, 1)["b"] == b"[('first', b'1')]" + b"2"
+        executor.drop(["a", "b"])
     thread.join(PATIENCE)
     assert found[0].jobs == 2 and found[0].seconds > 0
 
@@ -477,6 +487,7 @@ def test_workers_end_with_the_sweep_and_without_a_driver(tmp_path):
 
 
 def test_a_driver_that_is_interrupted_finds_what_was_trained_meanwhile(tmp_path):
+    FolderQueue(tmp_path).create(QueueSettings(LEASE))
     with workers(tmp_path, 1) as (worker,):
         with driver(tmp_path) as executor:
             executor.submit("a", b"sleep 0.5 a")
@@ -489,8 +500,37 @@ def test_a_driver_that_is_interrupted_finds_what_was_trained_meanwhile(tmp_path)
             second.submit("a", b"sleep 0.5 a")
             second.submit("b", b"b")
             assert {*collect(second, 2)} == {"a", "b"}
+            second.drop(["a", "b"])
         worker.join(PATIENCE)
         assert worker.exitcode == 0
+
+
+def test_outcomes_that_were_collected_and_not_written_down_are_there_for_the_next_driver(tmp_path):
+    """A disk that is full, or a Ctrl-C, between the last outcome of a batch and its trials in the ledger."""
+    with driver(tmp_path) as first:
+        first.submit("a", b"a")
+        assert first.queue.claim("a", "w")
+        first.queue.finish("a", "w", b"trained before")
+        assert collect(first, 1)
+    assert not has_ended(first.queue.driver_said())
+    with driver(tmp_path) as second:
+        second.submit("a", b"a")
+        assert collect(second, 1) == {"a": b"trained before"}
+        second.drop(["a"])
+    assert has_ended(second.queue.driver_said()) and second.queue.outcomes() == ([], [])
+
+
+def test_a_fault_is_not_that_of_the_next_driver(tmp_path):
+    with driver(tmp_path) as first:
+        first.submit("a", b"a")
+        first.submit("b", b"b")
+        assert first.queue.claim("a", "w")
+        first.queue.fail("a", "w", "no memory")
+        assert [each.fault for each in first.collect(1)] == ["no memory"]
+    with driver(tmp_path) as second, workers(tmp_path, 1):
+        for name in ("a", "b"):
+            second.submit(name, name.encode())
+        assert {*collect(second, 2)} == {"a", "b"}
 
 
 def test_an_error_of_nnlab_is_not_hidden(tmp_path):

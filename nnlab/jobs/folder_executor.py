@@ -35,7 +35,7 @@ class FolderExecutor:
         self.queue, self.lease = FolderQueue(sweep), lease
         self.seconds = {"moving": 0.0}
         self._jobs: dict[str, bytes] = {}  # those that are wanted, without an outcome yet
-        self._collected: set[str] = set()  # whose outcomes lie there until they are dropped
+        self._collected: set[str] = set()  # whose outcomes, or faults, lie there until they are dropped
         self._unwanted: set[str] = set()  # dropped, but perhaps trained by somebody still
         self._missing: set[str] = set()  # of which there was nothing at the last look
         self._lost: Counter[str] = Counter()  # job -> how many workers of it have died
@@ -46,6 +46,7 @@ class FolderExecutor:
         self._processes: dict[str, int] = {}  # of each worker that lives
         self.queue.create(QueueSettings(lease, torch=torch_version()))
         self.queue.clear(["todo"])  # of a driver before this one, which may have divided batches otherwise
+        self.queue.forget_faults()  # another machine may be able to, or this one now
         # Trained, or in training, since before this driver began.
         self._earlier = {*self.queue.outcomes()[0], *(name for name, _ in self.queue.claims())}
         self._beat()
@@ -105,14 +106,15 @@ class FolderExecutor:
 
     def close(self) -> None:
         """Workers end if nothing is left to do. Else they finish what they train, and wait for a driver that
-        goes on, which finds the outcomes."""
+        goes on, which finds the outcomes: also those that this one has collected, and not written down."""
         if not self._beats:
             return
-        self.queue.driver_beat("stopped" if self._jobs else "ended", self._beats + 1, self._id)
+        is_stopped = bool(self._jobs or self._collected)
+        self.queue.driver_beat("stopped" if is_stopped else "ended", self._beats + 1, self._id)
         self._beats = 0
         if self._local:
             self._local.end()
-        self.queue.clear(["todo"] if self._jobs else ["todo", "done", "data"])
+        self.queue.clear(["todo"] if is_stopped else ["todo", "done", "data"])
 
     # ---- how it does it
 
@@ -134,10 +136,12 @@ class FolderExecutor:
                 yield Finished(name, outcome)
         for name in faults:
             if self._jobs.pop(name, None) is not None:
+                self._collected.add(name)
                 yield Finished(name, fault=self.queue.fault(name))
         for name, count in list(self._lost.items()):
             if count >= MOST_LOST_WORKERS and self._jobs.pop(name, None) is not None:
                 self.queue.withdraw(name)
+                self._collected.add(name)
                 yield Finished(name, fault=f"{count} workers that trained the job {name} were lost")
 
     def _look(self) -> None:

@@ -85,9 +85,9 @@ class FolderQueue:
 
     def create(self, settings: QueueSettings) -> None:
         """Make the folders, or keep those that are there, and write the settings."""
+        self.refuse_links()  # first: folders would be made through them
         for folder in (self.folder, *map(self.folder.joinpath, PARTS)):
             folder.mkdir(parents=True, exist_ok=True)
-        self.refuse_links()
         content = json.dumps(asdict(settings)).encode()
         write_whole(self.folder / "queue", content)
 
@@ -189,6 +189,10 @@ class FolderQueue:
     def forget_outcome(self, name: str) -> None:
         for file_name in (name, f"{name}{FAULT}"):
             remove(self.done / file_name)
+
+    def forget_faults(self) -> None:
+        for name in self.outcomes()[1]:
+            remove(self.done / f"{name}{FAULT}")
 
     # ---- beats
 
