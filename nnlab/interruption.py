@@ -23,6 +23,7 @@ ENDING_SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP
 _stop_requested = False  # whether training is to end after the current epoch
 _is_handled = False  # whether a caller of `stop_at_epoch_end` checks `_stop_requested`
 _last_signal = 0  # the number of the last signal that interrupted; 0 if none did
+_told_of_signal = False  # whether a stop is requested since another process got a signal, this one not yet
 _deferring = 0  # how many blocks of `signals_deferred` are open
 _deferred_signal = 0  # the number of the signal that arrived in one of them and is to interrupt; 0: none
 
@@ -34,7 +35,9 @@ def stop_requested() -> bool:
 
 def request_stop(by_signal: int = 0) -> None:
     """Ask training to end after the current epoch; perhaps since another process got that signal."""
-    global _stop_requested, _last_signal
+    global _stop_requested, _last_signal, _told_of_signal
+    if by_signal and not _stop_requested:
+        _told_of_signal = True
     _stop_requested = True
     _last_signal = by_signal or _last_signal
 
@@ -84,7 +87,7 @@ def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
 
     Yields whether the caller has to check `stop_requested`: not if it is nested in another such block.
     """
-    global _stop_requested, _is_handled
+    global _stop_requested, _is_handled, _told_of_signal
     if _is_handled:
         yield False
         return
@@ -95,8 +98,10 @@ def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
     first_signal = 0.0  # the time of it
 
     def handle(number, frame):
-        global _last_signal
+        global _last_signal, _told_of_signal
         nonlocal first_signal
+        if _told_of_signal:  # the same wish: a batch system's signals arrive here and there, one by one
+            _told_of_signal, first_signal = False, time.monotonic()
         if _stop_requested and time.monotonic() - first_signal < REPEAT_SECONDS:
             return
         first_signal = time.monotonic() if not _stop_requested else first_signal
@@ -115,7 +120,7 @@ def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
         _restore(previous_handlers)
         # Otherwise the flags belong to a block that another thread has entered meanwhile.
         if is_outermost or not _is_handled:
-            _stop_requested = _is_handled = False
+            _stop_requested = _is_handled = _told_of_signal = False
 
 
 def request_stop_on_signals() -> None:

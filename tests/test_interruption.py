@@ -50,6 +50,18 @@ def test_a_signal_waits_for_the_end_of_the_block(send):
         pass  # nothing is left of it
 
 
+def test_the_same_signal_that_others_got_before_is_not_a_second_one():
+    with interruption.raise_on_signals(), interruption.stop_at_epoch_end(b""):
+        for _ in range(2):  # other processes have told of theirs
+            interruption.request_stop(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.stop_requested() and interruption.exit_code() == 143
+        time.sleep(interruption.REPEAT_SECONDS)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+
 def test_an_event_file_is_closed_before_a_ctrl_c_ends_it(tmp_path):
     with interruption.raise_on_signals(), pytest.raises(KeyboardInterrupt):
         with event_file(tmp_path) as file:

@@ -12,7 +12,7 @@ from networks import DOUBLE, Points, one_thread  # noqa: F401
 from rank_processes import run_ranks
 
 import nnlab
-from nnlab import CNN, MLP, Experiment, Regularizer, UserError
+from nnlab import CNN, MLP, Experiment, Regularizer, UserError, interruption
 from nnlab.autodiff.affine import Affine
 from nnlab.autodiff.box import Box, Buffer, Site
 from nnlab.autodiff.graph import Graph
@@ -23,9 +23,10 @@ from nnlab.experiment import stack_graph
 from nnlab.runtime import ranks as ranks_module
 from nnlab.runtime.ranks import Ranks, ranks
 from nnlab.runtime.shares import Share
+from nnlab.training.agreement import Agreement
 from nnlab.training.population import Population
 from nnlab.training.step import Noise
-from nnlab.training.training import Training
+from nnlab.training.training import Training, never
 
 IMAGES = Points(n=95, d=16, shape=(1, 4, 4))
 BASE = Experiment(
@@ -196,6 +197,19 @@ def test_what_sums_over_a_batch_is_not_shared():
     assert with_box(nnlab.autodiff.BatchNorm()).unshared_node() is None
     for box in (Counted(), Masked(), SumExamples()):
         assert with_box(box, *[RepeatExamples()] * isinstance(box, SumExamples)).unshared_node().box == box
+
+
+def stopped_by_a_signal_to_rank_1() -> tuple[bool, int]:
+    own = ranks()
+    together = Agreement(own, interruption.stop_requested, never)
+    with interruption.raise_on_signals(), interruption.stop_at_epoch_end(b""):
+        if own.rank == 1:
+            interruption.request_stop(signal.SIGTERM)
+        return together.should_stop(), interruption.exit_code()
+
+
+def test_ranks_that_stop_together_know_of_which_signal():
+    assert run_ranks(2, stopped_by_a_signal_to_rank_1) == [(True, 143)] * 2
 
 
 def test_too_few_examples_are_refused():

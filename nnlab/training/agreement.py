@@ -25,7 +25,9 @@ class Agreement:
         """Whether some rank is to stop, by a signal perhaps that no other got."""
         stops = self.ranks.any(self.stop())
         if stops:
-            interruption.request_stop()
+            signals = self.ranks.exchange_bytes(bytes([interruption.last_signal()]))
+            is_told = not interruption.stop_requested()
+            interruption.request_stop(max(number for (number,) in signals) if is_told else 0)
         return stops
 
     def takes_states(self) -> bool:
