@@ -149,6 +149,16 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path, part):
         FolderExecutor(tmp_path / "sweep")
 
 
+def test_a_file_that_does_not_fit_into_memory_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(whole_files, "available_memory", lambda: 2**27)
+    for size in (2**20, 2**26 + 1, 2**35):  # of holes
+        with open(tmp_path / "file", "wb") as file:
+            file.truncate(size)
+        with pytest.raises(Damaged if size < 2**26 else MemoryError) as fault:
+            read_whole(tmp_path / "file")
+    assert "has 34 GB; this machine has 134 MB left" in str(fault.value)
+
+
 def test_no_folder_is_made_through_a_link(tmp_path):
     for name in ("elsewhere", "sweep"):
         (tmp_path / name).mkdir()

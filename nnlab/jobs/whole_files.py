@@ -15,8 +15,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnlab.runtime.machine import available_memory, in_bytes
+
 DIGEST_BYTES = 16
 MAX_BYTES = 2**36  # of a file that is read: nobody's data set is larger
+LARGE_BYTES = 2**26  # of a file for which one looks whether it fits into memory
 # What a file that another machine has removed meanwhile raises; the second is of NFS.
 GONE = (errno.ENOENT, errno.ESTALE)
 
@@ -43,7 +46,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def read_whole(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """The content of a file. Raises `FileNotFoundError` if it is gone, and `Damaged`."""
+    """The content of a file. Raises `FileNotFoundError` if it is gone, `Damaged`, and `MemoryError`."""
     try:
         # Without O_NONBLOCK, opening a pipe waits until somebody writes into it.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -51,6 +54,8 @@ def read_whole(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes + DIGEST_BYTES:
                 raise Damaged(f"'{path}' is not a file of nnlab's")
+            if status.st_size > LARGE_BYTES:
+                _refuse_too_large(path, status.st_size)
             digest, content = file.read(DIGEST_BYTES), file.read()
     except OSError as e:
         if e.errno == errno.ELOOP:
@@ -105,6 +110,13 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as e:
         raise OSError(e.errno, e.strerror, str(path)) from e
+
+
+def _refuse_too_large(path: Path, size: int) -> None:
+    """Raise `MemoryError` for a file that would take all memory: one of holes takes no room on a disk."""
+    free = available_memory()
+    if free is not None and size > free / 2:
+        raise MemoryError(f"'{path}' has {in_bytes(size)}; this machine has {in_bytes(free)} left")
 
 
 def _digest(content: bytes) -> bytes:
