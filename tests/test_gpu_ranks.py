@@ -87,3 +87,17 @@ def test_weights_are_those_of_one_card(monkeypatch, case, captures, fused):
     assert first[1] == second[1] and (first[2] > 0) == captures
     for ours, wanted in zip(first[0], weights, strict=True):
         assert distance(ours, wanted) < 1e-11
+
+
+def kinds_of_batches() -> list[str]:
+    """How the batches are made where only the card of rank 0 has room for the tables."""
+    own, kinds = ranks(), []
+    with own_card(True), mock.patch("nnlab.training.training.free_memory") as free_memory:
+        for free in ([1e12, 1e12], [1e12, 1e2]):
+            free_memory.return_value = free[own.rank]
+            kinds.append(type(begun(replace(BASE, device="cuda"), ranks=own).begin().batches).__name__)
+    return kinds
+
+
+def test_cards_with_different_memory_gather_alike():
+    assert run_ranks(2, kinds_of_batches) == [["GpuBatches", "Batches"]] * 2

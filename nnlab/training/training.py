@@ -362,6 +362,8 @@ def make_batches(examples: Examples, rows: list[Row], threads: int, ranks: Ranks
         return Batches(examples, rows, ranks)
     tables = examples.table_bytes(len({row.fold.key for row in rows}))
     fits = tables < TABLES_SHARE * free_memory(examples.template.device)
+    if ranks:  # whose cards may differ, and whose chunks must be as long
+        fits = not ranks.any(not fits)
     return GpuBatches(examples, rows, threads, ranks) if fits else Batches(examples, rows, ranks)
 
 
