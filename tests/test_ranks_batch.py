@@ -103,6 +103,12 @@ def test_weights_are_those_of_one_process(case, size):
     assert [t["loss"] for t in first[1]] == pytest.approx([t["loss"] for t in tests], rel=1e-9)
 
 
+def test_one_process_alone_counts_no_examples_of_others():
+    training = begun(replace(BASE, **CASES["batch norm"]))
+    training.epoch()
+    assert [ctx.count for ctx in training.step.network.masked] == [None, None]
+
+
 def test_float32_differs_by_rounding():
     e = replace(BASE, data=nnlab.Digits(limit=400), model=MLP(), dtype="float32", batch_size=64)
     weights, *_ = trained(e)

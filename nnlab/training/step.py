@@ -124,7 +124,7 @@ class Step:
                 noise.provide(s)
             for ctx in self.network.masked:
                 ctx.valid, ctx.padded = valid[:, None], position[1] + s in self.padded_steps
-                ctx.count = examples[:, None]
+                ctx.count = examples[:, None] if self.share.ranks else None
             self(x, t, weight, z, columns, last=s == count - 1)
             if self.activity:
                 self.activity.keep(s)
