@@ -496,6 +496,16 @@ def test_workers_end_with_the_sweep_and_without_a_driver(tmp_path):
     assert not FolderQueue(tmp_path).beats()
 
 
+def test_a_worker_of_the_driver_s_own_waits_for_as_long_as_it_lives(tmp_path):
+    FolderExecutor(tmp_path, LEASE)  # which says nothing more, as one that was stopped
+    lifeline, other_end = FORK.Pipe()
+    end = threading.Timer(1.2, other_end.close)
+    end.start()
+    assert WorkLoop(FolderQueue(tmp_path), LEASE, 1, echo, patience=0.2, lifeline=lifeline).run().jobs == 0
+    end.join()
+    lifeline.close()
+
+
 def test_a_driver_that_is_interrupted_finds_what_was_trained_meanwhile(tmp_path):
     FolderQueue(tmp_path).create(QueueSettings(LEASE))
     with workers(tmp_path, 1) as (worker,):

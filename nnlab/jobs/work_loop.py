@@ -131,7 +131,9 @@ class WorkLoop:
         if said != self._driver_said:
             self._driver_said, self._names = said, self.queue.waiting()
         self._is_over = has_ended(said) or self._is_over
-        if self._driver.silent("driver") > self._patience and not any(t.job for t in self._trainers):
+        # A driver at the other end of a lifeline lives, also if it is busy or stopped for long.
+        is_gone = not self._lifeline and self._driver.silent("driver") > self._patience
+        if is_gone and not any(trainer.job for trainer in self._trainers):
             raise DriverGone
 
     def _beat(self) -> None:
