@@ -31,6 +31,7 @@ PARSES = {
     "parsing",
     "hydra_private",
     "board",
+    "work",
     "report",
 }  # Hydra's flags; what Hydra itself is asked with; argparse alone
 
