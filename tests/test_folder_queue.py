@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from nnlab.errors import MachineFault, UserError
-from nnlab.jobs import folder_queue, whole_files
+from nnlab.errors import Advice, MachineFault, UserError
+from nnlab.jobs import folder_executor, folder_queue, whole_files
 from nnlab.jobs.beats import Watch
 from nnlab.jobs.folder_executor import MOST_LOST_WORKERS, FolderExecutor
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, has_ended, processes_in, worker_name
@@ -591,3 +591,25 @@ def _work_until_terminated(sweep: Path) -> None:
             work(sweep)
         except KeyboardInterrupt:
             os._exit(7)
+
+
+def test_that_nobody_takes_a_job_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_executor, "ALONE_SECONDS", 0.1)
+    executor = FolderExecutor(tmp_path, LEASE, advice="no worker is there")
+    executor.collect(0.4)  # it has no job yet
+    executor.submit("a", b"a")
+    with pytest.warns(Advice, match="no worker is there") as said:
+        executor.collect(0.5)
+        executor.collect(0.5)
+    assert len(said) == 1 and executor.slots() == 1 and not executor.processes()
+    executor.close()
+
+
+def test_jobs_that_have_workers_wait_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_executor, "ALONE_SECONDS", 0.2)
+    executor = FolderExecutor(tmp_path, LEASE, advice="no worker is there")
+    with workers(tmp_path, 1):
+        eventually(executor.processes)
+        executor.submit("a", b"sleep 0.6 a")
+        collect(executor, 1)  # an advice would be an error
+    executor.close()

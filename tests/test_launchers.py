@@ -282,3 +282,12 @@ def test_launchers_that_need_a_folder_say_so():
             opening.open_executor(LAUNCHERS[name]())
     with pytest.raises(UserError, match="launcher.qos"):
         Slurm(qos="a\nrm -rf ~")
+
+
+@pytest.mark.parametrize("launcher", ["local", "folder", "ray", "slurm"])
+def test_a_plan_names_the_launcher(launcher, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = said("sweep", *SEARCHED, f"launcher={launcher}", "plan=true")
+    assert (f"launcher={launcher}, and the time is that of this machine alone" in text) is (
+        launcher != "local"
+    )

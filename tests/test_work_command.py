@@ -44,6 +44,8 @@ def sweep_folder(folder, launcher="folder", **about):
 class Worker:
     """`nnlab work ...` in a process of its own, in another working directory."""
 
+    command = "work"
+
     def __init__(self, tmp_path, *words):
         self.said = tmp_path / f"said-{time.monotonic_ns()}"
         self.process = FORK.Process(target=self._run, args=(tmp_path, [str(word) for word in words]))
@@ -55,7 +57,7 @@ class Worker:
         handle = os.open(self.said, os.O_WRONLY | os.O_CREAT)
         os.dup2(handle, 1), os.dup2(handle, 2)
         with open(1, "w", closefd=False) as sys.stdout, open(2, "w", closefd=False) as sys.stderr:
-            code = cli.main(["work", *words])
+            code = cli.main([self.command, *words])
         os._exit(code)
 
     def ended(self) -> tuple[int, str]:
@@ -63,6 +65,12 @@ class Worker:
         self.process.join(PATIENCE)
         assert self.process.exitcode is not None
         return self.process.exitcode, " ".join(self.said.read_text().split())
+
+
+class Driver(Worker):
+    """`nnlab sweep ...`, likewise."""
+
+    command = "sweep"
 
 
 @contextmanager
@@ -212,8 +220,22 @@ def test_without_a_driver_it_says_how_to_go_on(sweep, tmp_path):
     code, said = Worker(tmp_path, sweep, "wait=0.3").ended()  # there was none
     assert code == 1 and "nothing was heard of the sweep for 0.30 s" in said
     FolderExecutor(sweep, LEASE)  # it was killed
-    code, said = Worker(tmp_path, sweep, "wait=0.3").ended()
-    assert code == 1 and "nnlab sweep resume='sweep=1, a'" in said.replace(f"{tmp_path}/", ""), said
+    for launcher in ("folder", "slurm"):
+        (sweep / "config.yaml").write_text(f"launcher:\n  name: {launcher}\n")
+        code, said = Worker(tmp_path, sweep, "wait=0.3").ended()
+        said = said.replace(f"{tmp_path}/", "")
+        assert code == 1 and f"nnlab sweep 'resume=sweep=1, a' launcher={launcher}, and nnlab work" in said
+
+
+def test_a_sweep_without_a_worker_says_how_one_begins(tmp_path):
+    words = ("data=iris", "data.limit=60", "epochs=2", "sampler=random", "trials=2", "report=false")
+    alone = ("launcher=folder", "launcher.local=false", f"launcher.lease={LEASE}", "hydra.run.dir=s")
+    sweep = Driver(tmp_path, *words, *alone)
+    eventually(lambda: sweep.said.exists() and "no worker yet" in sweep.said.read_text())
+    code, said = Worker(tmp_path, "s", "threads=1").ended()
+    assert code == 0, said
+    code, said = sweep.ended()
+    assert code == 0 and "launcher=folder: no worker yet workers begin by nnlab work s" in said
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])

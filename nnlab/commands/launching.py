@@ -16,6 +16,7 @@ from nnlab.commands.continued_sweep import is_launcher_word
 from nnlab.commands.prepared_sweep import PreparedSweep
 from nnlab.errors import UserError
 from nnlab.jobs import opening
+from nnlab.jobs.folder_executor import FolderExecutor
 from nnlab.jobs.folder_queue import FolderQueue
 from nnlab.jobs.launchers import Folder, Slurm
 from nnlab.records.text import format_duration, shell_line
@@ -60,7 +61,9 @@ def first_lines(sweep: Sweep, path: Path) -> list[str]:
     if sweep.executor is None:
         return []
     launcher, slots = sweep.search.launcher, sweep.executor.slots()
-    lines = [f"  launcher={launcher.name}: {slots} job{'s' * (slots != 1)} at once, as of now"]
+    has_workers = not isinstance(sweep.executor, FolderExecutor) or sweep.executor.processes() > 0
+    at_once = f"{slots} job{'s' * (slots != 1)} at once, as of now" if has_workers else "no worker yet"
+    lines = [f"  launcher={launcher.name}: {at_once}"]
     rows = sweep.batch_size * len(sweep.cache.rows([sweep.first_candidate.experiment]))
     if slots > rows and not sweep.chooses_ahead:
         lines += wrap_line(
@@ -68,8 +71,17 @@ def first_lines(sweep: Sweep, path: Path) -> list[str]:
             f"more workers busy, and lets choices learn from fewer results"
         )
     if isinstance(launcher, Folder):
-        lines += command_lines("others join by", shell_line(["nnlab", "work", str(path)]))
+        label = "others join by" if has_workers else "workers begin by"
+        lines += command_lines(label, shell_line(["nnlab", "work", str(path)]))
     return lines
+
+
+def plan_lines(sweep: Sweep) -> list[str]:
+    """By what the sweep would train; nothing if by this process."""
+    launcher = sweep.search.launcher
+    if not launcher.remote:
+        return []
+    return [f"  launcher={launcher.name}, and the time is that of this machine alone", ""]
 
 
 def time_lines(sweep: Sweep) -> list[str]:

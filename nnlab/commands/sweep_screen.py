@@ -74,7 +74,9 @@ def _grid_line(sweep: Sweep) -> str:
 def plan(job: PreparedSweep) -> list[str]:
     """The lines of plan=true: what would be trained, and how long it would take."""
     title = [sweep_title(job.sweep), *space_lines(job.sweep, job.request.definition.left_out)]
-    return [*title, *plan_lines(job.remaining_plan())]
+    by = launching.plan_lines(job.sweep)
+    lines = plan_lines(job.remaining_plan())
+    return [*title, *(lines[:-1] if by else lines), *by]
 
 
 def first_lines(job: PreparedSweep, path: Path) -> list[str]:

@@ -11,13 +11,13 @@ from time import monotonic, sleep
 import torch
 
 from nnlab.commands.process import freeze_imports
-from nnlab.commands.work_folder import refuse_other_versions, sweep_has_ended
+from nnlab.commands.work_folder import line_to_go_on, refuse_other_versions, sweep_has_ended
 from nnlab.errors import MachineFault, UserError
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings
 from nnlab.jobs.work_loop import LONGEST_PAUSE, DriverGone, Refused, WorkDone, WorkLoop
 from nnlab.jobs.worker_training import load, train
 from nnlab.records.terminal import Terminal
-from nnlab.records.text import format_duration, shell_word
+from nnlab.records.text import format_duration
 from nnlab.records.text_columns import labelled_lines
 from nnlab.runtime.devices import gpu_available, thread_count
 
@@ -43,7 +43,7 @@ def run(sweep: Path, queue: FolderQueue, threads: int | None, wait: float) -> in
     except DriverGone as e:
         raise MachineFault(
             f"nothing was heard of the sweep for {format_duration(wait)}: it was killed, or its machine is "
-            f"cut off; to go on: nnlab sweep resume={shell_word(str(sweep))}, and nnlab work again"
+            f"cut off; to go on: {line_to_go_on(sweep)}, and nnlab work again"
         ) from e
     _say(_what_was_done(done, monotonic() - began))
     return 0

@@ -12,7 +12,7 @@ from nnlab.errors import UserError
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, has_ended, torch_version
 from nnlab.records.run_path import JOB_WORDS, find_job, nearest_folder
 from nnlab.records.sweep_folder import SWEEP_FILE
-from nnlab.records.text import format_duration, shell_word
+from nnlab.records.text import format_duration, shell_line, shell_word
 from nnlab.untrusted import read_json, read_yaml
 
 FOLDER_PAUSE = 0.2  # seconds between two looks for a folder
@@ -43,14 +43,27 @@ def sweep_has_ended(sweep: Path, queue: FolderQueue) -> bool:
         return has_ended(said)
     if _mapping(sweep / SWEEP_FILE, read_json).get("ended"):
         return True
-    launcher = _mapping(sweep / "config.yaml", read_yaml).get("launcher")
-    name = launcher.get("name", "local") if isinstance(launcher, dict) else "local"
+    name = _launcher_of(sweep)
     if name not in SHARED_LAUNCHERS:
         raise UserError(
             f"'{sweep}' is a sweep of launcher={name}, which leaves nothing to other machines; for that, end "
             f"it, and go on by nnlab sweep resume={shell_word(str(sweep))} launcher=folder"
         )
     return False
+
+
+def line_to_go_on(sweep: Path) -> str:
+    """The command that goes on with a sweep whose driver has gone, so that other machines train again."""
+    launcher = _launcher_of(sweep)
+    if launcher not in SHARED_LAUNCHERS:  # it began by another one, and went on by a folder
+        launcher = "folder"
+    return shell_line(["nnlab", "sweep", f"resume={sweep}", f"launcher={launcher}"])
+
+
+def _launcher_of(sweep: Path) -> object:
+    """The name of the launcher that the sweep's settings have."""
+    launcher = _mapping(sweep / "config.yaml", read_yaml).get("launcher")
+    return launcher.get("name", "local") if isinstance(launcher, dict) else "local"
 
 
 def _mapping(file: Path, read: Callable[[Path], object]) -> dict:

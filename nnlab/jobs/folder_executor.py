@@ -12,9 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from time import monotonic
 
+from nnlab.errors import advise
 from nnlab.jobs.beats import Watch
 from nnlab.jobs.executor import Finished
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, processes_in, torch_version
@@ -22,6 +24,7 @@ from nnlab.jobs.whole_files import Damaged
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.05  # seconds between two looks for outcomes
 BEATS_PER_LEASE = 3
+ALONE_SECONDS = 10.0  # after which it is said that jobs wait for workers
 MOST_LOST_WORKERS = 5  # that trained a job: then it is thought to be the job
 
 
@@ -29,9 +32,10 @@ class FolderExecutor:
     """Trains jobs wherever somebody runs `nnlab work` on the `sweep` folder; see `Executor`.
 
     `local`: also on this machine, by so many processes. Raises `MachineFault` once they are gone.
+    `advice`: what is said once jobs have waited for a while and there is no worker; empty: nothing.
     """
 
-    def __init__(self, sweep: Path, lease: float = 10.0, local: int = 0):
+    def __init__(self, sweep: Path, lease: float = 10.0, local: int = 0, advice: str = ""):
         self.queue, self.lease = FolderQueue(sweep), lease
         self.seconds = {"moving": 0.0}
         self._jobs: dict[str, bytes] = {}  # those that are wanted, without an outcome yet
@@ -42,6 +46,7 @@ class FolderExecutor:
         self._id, self._beats, self._beaten = secrets.token_hex(4), 0, 0.0
         self._beat_due = 0.0
         self._look_due = 0.0
+        self._advice, self._alone_since = advice, inf
         self._watch = Watch(lease / BEATS_PER_LEASE)
         self._processes: dict[str, int] = {}  # of each worker that lives
         self.queue.create(QueueSettings(lease, torch=torch_version()))
@@ -59,10 +64,14 @@ class FolderExecutor:
     # ---- what an executor does
 
     def slots(self) -> int:
+        """As many as there are processes, and one that is expected if there is none."""
+        return max(1, self.processes())
+
+    def processes(self) -> int:
         """How many processes the workers have together that have been heard within a lease."""
         if monotonic() >= self._look_due:
             self._look()
-        return max(1, sum(self._processes.values()), self._local.processes if self._local else 0)
+        return max(sum(self._processes.values()), self._local.processes if self._local else 0)
 
     def put_data(self, key: str, content: bytes) -> None:
         with self._moving():
@@ -90,6 +99,7 @@ class FolderExecutor:
                 return finished
             if monotonic() >= self._look_due:
                 self._look()
+            self._advise_if_alone()
             if self._local:
                 self._local.refuse_end()
             time.sleep(min(pause, left))
@@ -163,6 +173,16 @@ class FolderExecutor:
         for name in missing & self._missing:
             self._put_again(name)
         self._missing = missing
+
+    def _advise_if_alone(self) -> None:
+        """Say, once, that jobs have waited for so long and there is no worker."""
+        if self._local or self._processes or not self._jobs:
+            self._alone_since = inf
+        elif self._alone_since == inf:
+            self._alone_since = monotonic()
+        elif self._advice and monotonic() - self._alone_since > ALONE_SECONDS:
+            advise(self._advice)
+            self._advice = ""
 
     def _take_back(self, name: str, worker: str) -> None:
         """A job whose worker is silent waits again, if it is wanted."""
