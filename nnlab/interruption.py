@@ -24,6 +24,7 @@ _stop_requested = False  # whether training is to end after the current epoch
 _is_handled = False  # whether a caller of `stop_at_epoch_end` checks `_stop_requested`
 _last_signal = 0  # the number of the last signal that interrupted; 0 if none did
 _told_of_signal = False  # whether a stop is requested since another process got a signal, this one not yet
+_ignores_sigterm = False  # for good
 _deferring = 0  # how many blocks of `signals_deferred` are open
 _deferred_signal = 0  # the number of the signal that arrived in one of them and is to interrupt; 0: none
 
@@ -123,6 +124,14 @@ def stop_at_epoch_end(note: bytes = FINISHING_EPOCH) -> Iterator[bool]:
             _stop_requested = _is_handled = _told_of_signal = False
 
 
+def ignore_sigterm() -> None:
+    """From now on, for a process that is ending: whoever starts several ends all once one of them is lost."""
+    global _ignores_sigterm
+    _ignores_sigterm = True
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def request_stop_on_signals() -> None:
     """For a worker process: however many signals arrive, only its parent ends it."""
     global _deferring, _deferred_signal
@@ -190,4 +199,5 @@ def _handle_with(handler, *numbers) -> dict:
 
 def _restore(previous_handlers: dict) -> None:
     for number, handler in previous_handlers.items():
-        signal.signal(number, handler)
+        if not (_ignores_sigterm and number == signal.SIGTERM):
+            signal.signal(number, handler)

@@ -130,6 +130,57 @@ def test_a_killed_rank_ends_the_others_and_any_number_goes_on(whole, size, kille
     assert differing_files(whole, Path("run")) == []
 
 
+def late_sigterm(argv, kill: int) -> int:
+    """`command`, where a SIGTERM as that of torchrun reaches rank 0 while it saves, since another is lost."""
+    save = nnlab.commands.training_session._save_and_describe_runs
+
+    def interrupted(writers):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return save(writers)
+
+    if os.environ["RANK"] == "0":
+        nnlab.commands.training_session._save_and_describe_runs = interrupted
+    return command(argv, kill)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_sigterm_while_a_rank_is_lost_is_its_loss(seeds):
+    Path("said").mkdir()
+    line = "train", *SMALL, "epochs=100000", OFTEN, f"seeds={seeds}", "hydra.run.dir=run"
+    assert run_ranks(2, late_sigterm, line, 1) == [1, KILLED]
+    (sentence,) = Path("said/err0").read_text().splitlines()
+    assert sentence.startswith("nnlab train: rank 1 of 2 is gone: ")
+    assert sentence.endswith("; to go on: nnlab train resume=run")
+
+
+def lose_a_rank_that_waits(argv) -> int:
+    """`command`, where rank 1 is killed once it has nothing more to train; then a SIGTERM reaches rank 0."""
+    train = nnlab.training.rank_follower.Follower._train
+    lose = nnlab.training.rank_leader.Peer._lose
+
+    def train_and_die(self, state):
+        train(self, state)
+        self.line.send(nnlab.training.rank_follower.Message("waiting"))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def lose_and_hear_of_it(self, fault):
+        lose(self, fault)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    nnlab.training.rank_follower.Follower._train = train_and_die
+    nnlab.training.rank_leader.Peer._lose = lose_and_hear_of_it
+    return command(argv, None)
+
+
+def test_a_rank_that_is_lost_while_it_waits_for_the_others_is_no_end():
+    Path("said").mkdir()
+    line = "train", "-m", *SMALL[1:], OFTEN, "epochs=100000,2", "hydra.sweep.dir=runs"
+    assert run_ranks(2, lose_a_rank_that_waits, line) == [1, KILLED]
+    (sentence,) = Path("said/err0").read_text().splitlines()
+    assert sentence.startswith("nnlab train: rank 1 of 2 is gone: ")
+    assert sentence.endswith(": nnlab train resume=runs")
+
+
 def losses(run: str) -> list[list[float]]:
     lines = map(json.loads, Path(run, "metrics.jsonl").read_text().splitlines())
     return [[line[name] for name in ("train_loss", "val_loss", "grad_norm")] for line in lines]

@@ -58,6 +58,8 @@ def train(fit: Fit, writers: list, handle: Callable, checkpointer: Checkpointer)
             reason = describe_machine_fault(e) or ""
             if not reason:
                 raise
+            if leader():  # torchrun ends the ranks that are left, while they save: the reason stays the loss
+                interruption.ignore_sigterm()
             _finish_step(events)
     if reason:
         saved = _save_and_describe_runs(writers)

@@ -204,6 +204,8 @@ def _receive_in_turn(
                 cut.drop()
             elif cut and (states := cut.complete_states(training)):
                 yield states
+        # A worker may be lost once it has nothing more to train; others were interrupted then.
+        failure = failure or next((worker.receive()[1] for worker in workers if worker.is_lost()), "")
         if failure:
             raise MachineFault(failure)
         if epoch is not None:
