@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from nnlab.errors import UserError
 from nnlab.jobs.executor import Executor
 from nnlab.jobs.launchers import Folder, Launcher, Ray, Slurm
-from nnlab.records.text import shell_line
 
 
 def open_executor(launcher: Launcher, folder: Path | None = None, processes: int = 1) -> Executor:
@@ -30,7 +30,7 @@ def open_executor(launcher: Launcher, folder: Path | None = None, processes: int
     if isinstance(launcher, Folder):
         from nnlab.jobs.folder_executor import FolderExecutor
 
-        line = shell_line(["nnlab", "work", str(folder)])
+        line = shlex.join(["nnlab", "work", str(folder)])
         advice = f"launcher=folder: jobs wait, and no worker is there to take one; to be one: {line}"
         return FolderExecutor(folder, launcher.lease, local, advice)
     raise ValueError(f"launcher '{launcher.name}' has no executor")
