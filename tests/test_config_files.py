@@ -165,3 +165,72 @@ def test_an_experiment_that_lacks_its_first_line_is_told_so(tmp_path, monkeypatc
         file.write("epochs: 1\n")
     assert main(["train", "-cd", "conf", "experiment=mine"]) == 2
     assert "# @package _global_" in capsys.readouterr().err
+
+
+def write_choice(file: str, text: str) -> None:
+    os.makedirs(os.path.dirname(f"conf/{file}"), exist_ok=True)
+    with open(f"conf/{file}.yaml", "w") as opened:
+        opened.write(text)
+
+
+KEYS_OF_COMMANDS = [  # commands, an experiment's file after its first line, its key, the word instead
+    ("train sweep compare", "epochs: 3\ntrials: 3\n", "sets trials", "trials=3"),
+    ("sweep", "objective: val_error\n", "sets objective", "objective=val_error"),
+    ("train compare", "sampler: random\n", "sets sampler", "sampler=random"),
+    ("sweep", "sampler: [grid, random]\n", "sets sampler", "sampler=[grid,random]"),
+    ("sweep", "launcher: {name: folder}\n", "sets launcher", "launcher=folder"),
+    ("sweep", "launcher: {processes: 3}\n", "sets launcher", "launcher.processes=3"),
+    ("sweep", "storage: sqlite:///secret\n", "sets storage", "storage=..."),
+    ("sweep", "resume: outputs/sweep/secret\n", "sets resume", "resume=..."),
+    ("compare", "measure: val_loss\n", "sets measure", "measure=val_loss"),
+    ("graph", "gradient: true\n", "sets gradient", "gradient=true"),
+    ("check", "check: {seeds: 2}\n", "sets check", "check.seeds=2"),
+    ("train sweep", "defaults: [override /launcher: folder]\n", "overrides launcher", "launcher=..."),
+    ("compare", "defaults: [override /sampler: random]\n", "overrides sampler", "sampler=..."),
+]
+
+
+@pytest.mark.parametrize("commands, text, key, word", KEYS_OF_COMMANDS)
+def test_what_an_experiment_cannot_say_for_a_command_is_refused(
+    commands, text, key, word, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    write_choice("experiment/mine", f"# @package _global_\n{text}")
+    for command in commands.split():
+        arms = ["optimizer=sgd,adam"] * (command == "compare")
+        assert main([command, "-cd", "conf", "experiment=mine", *arms]) == 2
+        stderr = capsys.readouterr().err
+        assert stderr.startswith(f"nnlab {command}: experiment=mine: its file {key}, which is no key of an")
+        assert stderr.replace("'", "").endswith(f": write {word} on the command line\n")
+        assert stderr.count("\n") == 1 and "secret" not in stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_file_that_an_experiment_names_is_refused_as_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_choice("base", "rows: 3\n")
+    write_choice("experiment/first", "# @package _global_\ndefaults: [/base]\n")
+    write_choice("experiment/second", "# @package launcher\nprocesses: 3\n")
+    write_choice("experiment/third", "# @package _global_\ndefaults: [/launcher: folder]\n")
+    for line, file, word in (
+        ("sweep experiment=first", "base.yaml", "rows=3"),
+        ("sweep experiment=second", "experiment=second", "launcher.processes=3"),
+        ("train experiment=third", "experiment=third", "launcher=folder"),
+        ("sweep experiment=lecture/mlp,second", "experiment=second", "launcher.processes=3"),
+    ):
+        assert main([*line.split(), "-cd", "conf"]) == 2
+        stderr = capsys.readouterr().err
+        assert f"{file}: its file sets" in stderr and f"write {word} on the command line" in stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_files_that_count_stay_allowed(tmp_path, monkeypatch, capsys):
+    """An experiment of training keys, a sampler of one's own, and a primary file, which comes last."""
+    monkeypatch.chdir(tmp_path)
+    write_choice("experiment/mine", "# @package _global_\nepochs: 3\nshow: [curves]\nseeds: 2\n")
+    write_choice("sampler/slow", "name: random\nseed: 7\n")
+    write_choice("ours", "defaults: [compare, _self_]\nmeasure: val_error\n")
+    assert main(["sweep", "-cd", "conf", "experiment=mine", "sampler=slow", "trials=3", "plan=true"]) == 0
+    assert "3 trials, 6 rows" in capsys.readouterr().out
+    assert main(["compare", "-cd", "conf", "-cn", "ours", "--cfg", "job", "experiment=mine"]) == 0
+    assert "measure: val_error" in capsys.readouterr().out

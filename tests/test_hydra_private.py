@@ -37,6 +37,12 @@ def test_a_folder_given_goes_before(session):
     assert compose("train", ["optimizer=mine"]).optimizer.lr == 0.5
 
 
+def test_the_files_of_a_composition_are_in_the_order_of_merging(session):
+    files = hydra_private.merged_files("sweep", ["optimizer=mine"])
+    assert hydra_private.MergedFile("optimizer/mine", "train", "optimizer") in files
+    assert [file.name for file in files if not file.package] == ["train", "sweep"]
+
+
 def test_the_parser_knows_the_words_of_hydra_main():
     arguments = ["a=1", "b=2", "-m", "-cd", "x", "-cn", "y", "--cfg", "job"]
     args = vars(hydra_private.argument_parser().parse_args(arguments))

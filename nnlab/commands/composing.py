@@ -29,6 +29,7 @@ from nnlab.commands import (
     hydra_errors,
     hydra_overrides,
     hydra_private,
+    keys_in_files,
     once,
     plugin_choices,
     resolvers,
@@ -142,7 +143,14 @@ def group_composer(line: CommandLine) -> ComposeGroups:
 def _cached_group_composer(config_name: str, fixed_overrides: list[str]) -> ComposeGroups:
     @cache
     def compose_groups(groups: tuple[str, ...]) -> DictConfig:
-        config = plugin_choices.composed(config_name, [*fixed_overrides, *groups])
+        overrides = [*fixed_overrides, *groups]
+        try:
+            config = plugin_choices.composed(config_name, overrides)
+        except HydraException:
+            with suppress(HydraException):  # such a key may be the reason: sampler: [grid, random]
+                keys_in_files.refuse_keys_of_commands(config_name, overrides)
+            raise
+        keys_in_files.refuse_keys_of_commands(config_name, overrides)
         drop_keys_of_replaced_choices(config, groups, compose_groups)
         return config
 

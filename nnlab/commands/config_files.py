@@ -18,9 +18,7 @@ from nnlab.untrusted import MAX_FILE_BYTES, read_text, read_yaml
 
 GROUPS_WITH_NAME = {folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()}
 GROUPS_WITH_NAME -= KEYLESS_GROUPS | {"experiment", "hydra"}
-_files_read: dict[
-    str, tuple[Path, object]
-] = {}  # name in Hydra -> path and `defaults` of a file that was read
+_files_read: dict[str, tuple[Path, dict]] = {}  # name in Hydra -> path and content of a file that was read
 HEADER_CHARACTERS = 512  # at the start of a file, where Hydra looks for `# @package`
 
 
@@ -39,7 +37,7 @@ class BoundedFiles(FolderConfigSource):
             tree = {}
         if not isinstance(tree, dict):
             raise UserError(f"'{path}' holds no keys with values, but {yaml_text(tree)}")
-        _files_read[name] = path, tree.get("defaults")
+        _files_read[name] = path, tree
         if not isinstance(tree.get("hydra", {}), dict):
             raise UserError(f"{path.name}: hydra must be a mapping: a configuration file may not replace it")
         return ConfigResult(
@@ -67,6 +65,16 @@ def _parsed_once(path: Path, _modified: int) -> tuple[object, str]:
     return _parsed(path)
 
 
+def users_files() -> dict[str, dict]:
+    """Of the files read, those that do not come with nnlab: name in Hydra, such as experiment/mine -> what it
+    says, its `defaults` left out."""
+    return {
+        name: {key: value for key, value in tree.items() if key != "defaults"}
+        for name, (path, tree) in _files_read.items()
+        if not path.is_relative_to(CONFIG_DIR)
+    }
+
+
 def circular_defaults() -> str:
     """The error message for files whose `defaults` include each other in a circle; empty if there is no
     circle."""
@@ -86,7 +94,7 @@ def circular_defaults() -> str:
 
 def _defaults_of(name: str) -> Iterator[str]:
     """The files that a file's `defaults` name: `b`, `/group/b`, `group: b`, `override /group: [b, c]`."""
-    for key, choice in _group_choices(_files_read[name][1]):
+    for key, choice in _group_choices(_files_read[name][1].get("defaults")):
         full_path = posixpath.join("/", posixpath.dirname(name), _config_name(key), _config_name(choice))
         yield full_path.lstrip("/").removesuffix(".yaml")
 

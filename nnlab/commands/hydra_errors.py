@@ -10,6 +10,7 @@ from nnlab import declarations, plugins
 from nnlab.catalogue import RUN_COMMANDS, Catalogue
 from nnlab.commands.command_keys import keys_of
 from nnlab.commands.hydra_overrides import data_overrides
+from nnlab.commands.keys_in_files import choice_of, commands_with, not_of_an_experiment
 from nnlab.commands.nearest_key import choices_with
 from nnlab.commands.quoting import quote_text
 from nnlab.commands.run_words import SYNONYMS
@@ -47,6 +48,12 @@ def sentence(error: Exception) -> str:
     if duplicate:
         group = duplicate[1] or duplicate[2]
         return f"{group} has a choice already: to make another, write {group}=..., without '+'"
+    in_file = re.search(r"In '(\S+)': Could not override '(\S+)'\.", str(error))
+    if in_file and (commands := commands_with(in_file[2])):
+        return (
+            f"{choice_of(in_file[1])}: its file overrides {in_file[2]}, which is "
+            f"{not_of_an_experiment(commands)}: write {in_file[2]}=... on the command line"
+        )
     absent = re.search(r"override '(\S+)'\.\s+No match in the defaults", str(error))
     if absent:
         return f"{absent[1]} has no default to replace: to add one, write +{absent[1]}=..."

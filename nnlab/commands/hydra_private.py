@@ -6,6 +6,7 @@ tests/test_hydra_private.py says of each function what is counted on.
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -14,9 +15,11 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import _run_hydra, create_config_search_path, get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 from omegaconf._utils import get_yaml_loader
 
 FolderConfigSource = FileConfigSource  # a folder of YAML files, to derive another reader from
@@ -54,6 +57,21 @@ def group_options(loader: ConfigLoader) -> Callable[[str, ObjectType], list[str]
     """A function that lists the subgroups or the choices of a group. (Asked through the loader itself, each
     question would copy everything that was loaded so far.)"""
     return loader.repository.get_group_options
+
+
+class MergedFile(NamedTuple):
+    """A file of a composition."""
+
+    name: str  # experiment/mine
+    parent: str  # the file whose defaults name it
+    package: str  # where its keys go: "" for the top, else optimizer
+
+
+def merged_files(config_name: str, overrides: list[str]) -> list[MergedFile]:
+    """The files that Hydra composes, in the order in which it merges them: what comes later wins."""
+    loader = GlobalHydra.instance().config_loader()
+    entries = loader.compute_defaults_list(config_name, overrides, RunMode.RUN).defaults
+    return [MergedFile(e.config_path or "", e.parent or "", e.package or "") for e in entries]
 
 
 def multirun_combinations(overrides: list[Override]) -> list[list[str]]:
