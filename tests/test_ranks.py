@@ -8,12 +8,15 @@ import sys
 import pytest
 import torch
 from rank_processes import run_ranks
+from torch.distributed import distributed_c10d
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, UserError
 from nnlab.runtime import ranks as ranks_module
-from nnlab.runtime.ranks import NUMBERS, ranks
+from nnlab.runtime.ranks import NUMBERS, Ranks, ranks
 from nnlab.runtime.threads import computing
+from nnlab.training.rank_follower import follow
+from nnlab.training.rank_leader import leader
 
 ENVIRONMENT = dict(RANK="1", WORLD_SIZE="3", LOCAL_RANK="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
 
@@ -143,3 +146,32 @@ def come_alone():
 def test_a_rank_that_never_comes(monkeypatch):
     """Two of two are asked for, of which the second ends at once."""
     assert run_ranks(2, lambda: come_alone() if ranks().is_first else None) == [True, None]
+
+
+@pytest.mark.parametrize("has_abort", [True, False])
+def test_what_torch_raises_where_a_rank_is_lost_does_not_hide_the_loss(has_abort, monkeypatch):
+    called = []
+
+    def fail(name):
+        called.append(name)
+        raise ValueError("it has been destroyed")
+
+    private, public = "_abort_process_group", "destroy_process_group"
+    monkeypatch.setattr(distributed_c10d, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed_c10d, public, lambda: fail(public))
+    monkeypatch.setattr(distributed_c10d, private, (lambda: fail(private)) if has_abort else None)
+    Ranks(0, 2, 0)._abort()
+    assert called == [private if has_abort else public]
+
+
+def lead_and_end(code: int) -> bool:
+    if ranks().is_first:
+        leader().end(code)
+        return torch.distributed.is_initialized()
+    assert follow(ranks()) == code
+    return False
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_rank_0_leaves_the_others_once_all_went_well(code):
+    assert run_ranks(2, lead_and_end, code) == [bool(code), False]

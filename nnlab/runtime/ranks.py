@@ -255,8 +255,10 @@ class Ranks:
         from torch.distributed import distributed_c10d
 
         if distributed_c10d.is_initialized():
-            with contextlib.suppress(RuntimeError):
-                distributed_c10d._abort_process_group()
+            # Not of torch's public functions, which wait for the card: another torch may lack it.
+            abort = getattr(distributed_c10d, "_abort_process_group", None)
+            with contextlib.suppress(Exception):
+                (abort or distributed_c10d.destroy_process_group)()
 
     def _absent(self, word: str) -> list[int]:
         """The ranks that do not say the same word within seconds."""

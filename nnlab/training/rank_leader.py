@@ -128,6 +128,8 @@ class Leader:
                 line.send(Message("end", code))
             except LostRank:
                 continue
+        if not code:  # otherwise something may still be under way on a card, for which that would wait
+            self.ranks.close()
 
 
 def shares(stacks: Sequence, size: int) -> list[list]:
