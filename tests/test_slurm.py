@@ -3,15 +3,16 @@
 import os
 import re
 import sys
+import time
 from types import SimpleNamespace
 
 import fake_slurm
 import pytest
 
 from nnlab.errors import Advice, MachineFault, UserError
-from nnlab.jobs import slurm
+from nnlab.jobs import slurm, slurm_workers
 from nnlab.jobs.launchers import Slurm
-from nnlab.jobs.slurm import LONGEST_PAUSE, MOST_LOST, Keeper
+from nnlab.jobs.slurm import LONGEST_PAUSE, MOST_LOST, Keeper, SlurmExecutor
 from nnlab.jobs.slurm_workers import WORKERS, SlurmWorkers
 from nnlab.jobs.submissions import Submissions
 
@@ -25,7 +26,7 @@ class Workers:
 
     def __init__(self, running=0):
         self.running, self.starts, self.refusal, self.is_away = running, [], None, False
-        self.queued = ""
+        self.queued = self.unheard = ""
 
     def living(self):
         return None if self.is_away else self.running
@@ -272,4 +273,23 @@ def test_squeue_that_fails_says_nothing(tmp_path, commands):
     workers = SlurmWorkers(tmp_path / "s", Slurm())
     assert workers.living() == 0
     (commands / "squeue").write_text("#!/bin/sh\nexit 1\n")
-    assert workers.living() is None
+    assert workers.living() is None and not workers.unheard
+
+
+UNREACHABLE = {
+    "refused": ("echo 'squeue: fatal: Could not establish a configuration source' >&2; exit 1",
+                "squeue said: Could not establish a configuration source"),
+    "hanging": ("exec sleep 30", "squeue said: nothing for 0 s"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNREACHABLE)
+def test_a_slurm_that_does_not_answer_ends_the_sweep_at_once(case, tmp_path, commands, monkeypatch):
+    does, sentence = UNREACHABLE[case]
+    monkeypatch.setattr(slurm_workers, "FIRST_SECONDS", 0.3)
+    for command in ("squeue", "scancel", "sbatch"):
+        (commands / command).write_text(f"#!/bin/sh\n{does}\n")
+    began = time.monotonic()
+    with pytest.raises(MachineFault, match=f"Slurm cannot be reached: {sentence}"):
+        SlurmExecutor(tmp_path / "s", Slurm())
+    assert time.monotonic() - began < 10

@@ -78,7 +78,8 @@ class SlurmExecutor:
         try:
             self._queue.close()
         finally:
-            self._keeper.workers.end(0.0 if self._unfinished else SECONDS_TO_LEAVE)
+            if not self._keeper.workers.unheard:  # else there is nobody who would hear it
+                self._keeper.workers.end(0.0 if self._unfinished else SECONDS_TO_LEAVE)
 
 
 class Keeper:
@@ -107,6 +108,8 @@ class Keeper:
         self._look_due = monotonic() + self.workers.look_seconds
         living = self.workers.living()
         if living is None:
+            if self.workers.unheard:
+                raise MachineFault(f"Slurm cannot be reached: squeue said: {self.workers.unheard}")
             return
         self._lost += max(0, self._known - living)
         self._known = living

@@ -6,7 +6,6 @@ killed and goes on finds those that it had. No file says it, since a stranger's 
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import hashlib
 import os
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from nnlab.errors import UserError
 from nnlab.interruption import signals_deferred
 from nnlab.jobs.folder_queue import FolderQueue, worker_name
-from nnlab.jobs.submissions import Submissions, become_worker
+from nnlab.jobs.submissions import Submissions, become_worker, said_by_slurm
 from nnlab.jobs.worker_training import train
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from nnlab.jobs.launchers import Slurm
 
 ANSWER_SECONDS = 60.0  # the longest that Slurm may take to answer
+FIRST_SECONDS = 20.0  # before a sweep begins, when somebody waits for it
 PAUSE = 0.2  # seconds between two looks whether workers have left
 ENDING_SECONDS = 10.0  # the longest that workers on this machine are waited for
 ENDING_STATES = {"COMPLETING", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
@@ -40,10 +40,12 @@ class Workers(Protocol):
 
     look_seconds  between two calls of `living`
     queued        why none has begun, in Slurm's words; empty if one has
+    unheard       what Slurm said instead of an answer, as long as it has never given one; empty if it has
     """
 
     look_seconds: float
     queued: str
+    unheard: str
 
     def living(self) -> int | None:
         """How many there are that train, or wait for their turn to; None if that is not known now."""
@@ -74,11 +76,16 @@ class SlurmWorkers:
         self._submissions = Submissions(sweep, launcher, "slurm", name)
         self._function = become_worker(sweep, processes_of(launcher))
         self.last_words, self.queued = self._submissions.last_words, ""
+        self.unheard = "nothing"
 
     def living(self) -> int | None:
-        answer = _asked("squeue", "--noheader", "--array", "--format=%T|%r", *self._ours)
+        seconds = FIRST_SECONDS if self.unheard else ANSWER_SECONDS
+        line = ("squeue", "--noheader", "--array", "--format=%T|%r", *self._ours)
+        answer, complaint = _answer(line, seconds)
         if answer is None:
+            self.unheard = self.unheard and complaint
             return None
+        self.unheard = ""
         states = [line.partition("|")[::2] for line in answer.split("\n") if line]
         living = [(state, reason) for state, reason in states if state not in ENDING_STATES]
         have_begun = any(state != "PENDING" for state, _ in living)
@@ -98,7 +105,7 @@ class SlurmWorkers:
 class ProcessWorkers:
     """Processes on this machine, which submitit starts as it starts jobs of Slurm."""
 
-    look_seconds, queued = 0.5, ""
+    look_seconds, queued, unheard = 0.5, "", ""
 
     def __init__(self, sweep: Path, launcher: Slurm):
         self._submissions = Submissions(sweep, launcher, "local")
@@ -128,7 +135,7 @@ class ProcessWorkers:
 class DebugWorkers:
     """This very process, which trains what waits before it goes on: a debugger can stop in it."""
 
-    look_seconds, queued = 0.0, ""
+    look_seconds, queued, unheard = 0.0, "", ""
 
     def __init__(self, sweep: Path, launcher: Slurm):
         self._submissions = Submissions(sweep, launcher, "debug")
@@ -178,10 +185,19 @@ def _lives_on(workers: Workers, seconds: float) -> bool:
     return False
 
 
-def _asked(*line: str) -> str | None:
-    """What a command of Slurm's answers; None if it does not."""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        answer = subprocess.run(line, capture_output=True, text=True, timeout=ANSWER_SECONDS)
-        if answer.returncode == 0:
-            return answer.stdout
-    return None
+def _asked(*line: str) -> None:
+    """Have a command of Slurm's do something, if Slurm answers."""
+    _answer(line, ANSWER_SECONDS)
+
+
+def _answer(line: tuple[str, ...], seconds: float) -> tuple[str | None, str]:
+    """What a command of Slurm's answers; None if it does not, and what it says instead."""
+    try:
+        answer = subprocess.run(line, capture_output=True, text=True, errors="replace", timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None, f"nothing for {seconds:.0f} s"
+    except OSError as e:
+        return None, str(e)
+    if answer.returncode == 0:
+        return answer.stdout, ""
+    return None, said_by_slurm(answer.stderr)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
 FAREWELL_SECONDS = 90  # before its time is up, a worker is told, so that it gives back what it trains
 # In what sbatch says when nobody hears it.
-UNREACHABLE_WORDS = ("unable to contact", "timed out", "connection refused", "connect failure", "zero bytes")
+UNREACHABLE_WORDS = (
+    "unable to contact",
+    "timed out",
+    "connection refused",
+    "connect failure",
+    "zero bytes",
+    "configuration source",
+)
 TAIL_BYTES = 4096  # of a log, in which its last words are
 CAUSELESS_LINES = ("srun:", "slurmstepd", "submitit ")  # how lines of a log begin that name no cause
 
@@ -132,10 +140,15 @@ def _parameters(launcher: Slurm, name: str) -> dict[str, object]:
     }
 
 
+def said_by_slurm(words: str) -> str:
+    """What a command of Slurm's wrote on stderr, as one line."""
+    lines = [re.sub(r"^(s[a-z]+: )?((fatal|error): )?", "", line).strip() for line in words.splitlines()]
+    return "; ".join(dict.fromkeys(filter(None, lines))) or "nothing"
+
+
 def _refusal(words: str) -> UserError | MachineFault:
     """The error of a submission that failed, with what sbatch said."""
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in words.splitlines()]
-    said = "; ".join(dict.fromkeys(filter(None, lines))) or "nothing"
+    said = said_by_slurm(words)
     if any(word in said.lower() for word in UNREACHABLE_WORDS):
         return MachineFault(f"Slurm cannot be reached: sbatch said: {said}")
     return UserError(f"launcher=slurm: Slurm refuses the workers: sbatch said: {said}")
