@@ -142,11 +142,20 @@ def test_a_sweeps_words_choose_no_folder_for_refine(tmp_path):
 def test_a_configuration_folder_names_no_study(tmp_path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
     settings = "storage: sqlite:///x.db\nstudy: s\nresume: here\nrefine: here\n"
-    for file in ("sweep.yaml", "train.yaml", "experiment/x.yaml"):
-        (tmp_path / "mine" / file).write_text(f"# @package _global_\n{settings}")
+    for file, says in (("sweep", settings), ("train", settings), ("experiment/x", "epochs: 1\n")):
+        (tmp_path / f"mine/{file}.yaml").write_text(f"# @package _global_\n{says}")
     folder = sweep(tmp_path / "s", "-cd", str(tmp_path / "mine"), "experiment=x", *IRIS, LR, "trials=2")
     written = yaml.safe_load((folder / "config.yaml").read_text())
     assert written["storage"] is None and written["study"] == "auto" and not (tmp_path / "x.db").exists()
+
+
+@pytest.mark.parametrize("setting", ["storage: sqlite:///x.db", "study: s", "resume: here", "refine: here"])
+def test_an_experiments_file_names_no_study(setting, tmp_path, capsys):
+    (tmp_path / "mine/experiment").mkdir(parents=True)
+    (tmp_path / "mine/experiment/x.yaml").write_text(f"# @package _global_\n{setting}\n")
+    assert main(["sweep", "-cd", str(tmp_path / "mine"), "experiment=x", *IRIS, LR, "trials=2"]) == 2
+    assert f"experiment=x: its file sets {setting.partition(':')[0]}, " in capsys.readouterr().err
+    assert not (tmp_path / "x.db").exists() and not (tmp_path / "outputs").exists()
 
 
 def test_a_folder_on_the_command_line_is_one_from_anywhere(tmp_path):
