@@ -81,8 +81,8 @@ class SimulatedMachine(work_loop.WorkLoop):
             self._listen()
         if now >= self._beat_due:
             self._beat()
-        while self._has_free_process() and not self._is_over and (name := self._take()):
-            self._give(name)
+        while self._has_free_process() and not self._is_over and self._take():
+            pass
         due = self._beat_due
         if self._has_free_process():
             self._look_due = time.monotonic() + self._pause

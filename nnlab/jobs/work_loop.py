@@ -107,8 +107,8 @@ class WorkLoop:
             self._listen()
         if now >= self._beat_due:
             self._beat()
-        while self._has_free_process() and not self._is_over and (name := self._take()):
-            self._give(name)
+        while self._has_free_process() and not self._is_over and self._take():
+            pass
         due = self._beat_due
         if self._has_free_process():
             self._look_due = monotonic() + self._pause
@@ -141,18 +141,20 @@ class WorkLoop:
         self._beat_due = monotonic() + self._beat_seconds
         self.queue.beat(self.name, self._beats, self.processes)
 
-    def _take(self) -> str:
-        """A job that waited and is this worker's now; empty if there is none."""
+    def _take(self) -> bool:
+        """Claim a job that waits, and give it to a process; False if there is none."""
         if self._names and not self._trainers:
             self._begin()
         choices = 1  # the first; the more workers were quicker, the further they spread
         while self._names:
             name = self._names.pop(random.randrange(min(len(self._names), choices)))
-            if self.queue.claim(name, self.name):
-                self._pause = SHORTEST_PAUSE
-                return name
+            with interruption.signals_deferred():  # what is claimed and not known here is not given back
+                if self.queue.claim(name, self.name):
+                    self._pause = SHORTEST_PAUSE
+                    self._give(name)
+                    return True
             choices *= 2
-        return ""
+        return False
 
     def _begin(self) -> None:
         """Load the data, then start the processes, which share it."""
