@@ -70,24 +70,13 @@ class SimulatedMachine(work_loop.WorkLoop):
 
     def step(self) -> float:
         """As `WorkLoop._step`; the time of the next one."""
-        now = time.monotonic()
-        while self.training and self.training[0][0] <= now:
+        while self.training and self.training[0][0] <= time.monotonic():
             _, name = heapq.heappop(self.training)
             self.free += 1
             self.queue.finish(name, self.name, self.outcome)
             self.done.jobs += 1
             self._names = self._names or self.queue.waiting()
-        if now >= self._beat_due or now >= self._look_due:
-            self._listen()
-        if now >= self._beat_due:
-            self._beat()
-        while self._has_free_process() and not self._is_over and self._take():
-            pass
-        due = self._beat_due
-        if self._has_free_process():
-            self._look_due = time.monotonic() + self._pause
-            self._pause = min(1.5 * self._pause, work_loop.LONGEST_PAUSE)
-            due = min(due, self._look_due)
+        due = self._hand_out()
         return min(due, self.training[0][0]) if self.training else due
 
 

@@ -78,7 +78,8 @@ def begin_runs(
     def check_all(fits: list[Fit]) -> None:
         if check:
             check(fits)
-        joint_fit(fits).lead(leader())
+        if leader():  # what another rank cannot train is refused before any folder is made
+            joint_fit(fits).lead(leader())
 
     prepared = list(prepared_runs(command, runs, prepare_run, make_parent, check_all))
     if folder := prepared[0].multirun_folder:

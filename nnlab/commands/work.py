@@ -7,11 +7,9 @@ from pathlib import Path
 
 from nnlab import interruption
 from nnlab.allowed import LARGEST_COUNT
-from nnlab.commands.work_folder import refuse_other_versions, sweep_has_ended, sweep_in
+from nnlab.commands.work_folder import refuse_other_versions, sweep_has_ended, sweep_in, tell
 from nnlab.errors import UserError, describe_machine_fault, nearest, say
 from nnlab.jobs.folder_queue import MAX_PROCESSES, FolderQueue
-from nnlab.records.terminal import Terminal
-from nnlab.records.text_columns import labelled_lines
 
 DEFAULTS = {"threads": "auto", "wait": "600"}
 SYNONYMS = {
@@ -29,7 +27,7 @@ def main(argv: list[str]) -> int:
         folder, settings = _folder_and_settings(_parser().parse_args(argv).words)
         threads, wait = _threads(settings["threads"]), _seconds(settings["wait"])
         with interruption.raise_on_signals():
-            return _work(sweep_in(folder, wait, _say), threads, wait)
+            return _work(sweep_in(folder, wait), threads, wait)
     except UserError as e:
         if os.environ.get("NNLAB_TRACEBACK", "0") not in ("", "0"):
             raise
@@ -49,7 +47,7 @@ def main(argv: list[str]) -> int:
 def _work(sweep: Path, threads: int | None, wait: float) -> int:
     queue = FolderQueue(sweep)
     if sweep_has_ended(sweep, queue):
-        _say(f"{sweep}: the sweep has ended, there is nothing to train")
+        tell(f"{sweep}: the sweep has ended, there is nothing to train")
         return 0
     if settings := queue.settings():
         refuse_other_versions(settings)
@@ -57,11 +55,6 @@ def _work(sweep: Path, threads: int | None, wait: float) -> int:
     from nnlab.commands import work_command
 
     return work_command.run(sweep, queue, threads, wait)
-
-
-def _say(text: str) -> None:
-    for line in labelled_lines("work", text):
-        Terminal().line(line)
 
 
 def _folder_and_settings(words: list[str]) -> tuple[str, dict[str, str]]:

@@ -11,14 +11,12 @@ from time import monotonic, sleep
 import torch
 
 from nnlab.commands.process import freeze_imports
-from nnlab.commands.work_folder import line_to_go_on, refuse_other_versions, sweep_has_ended
+from nnlab.commands.work_folder import line_to_go_on, refuse_other_versions, sweep_has_ended, tell
 from nnlab.errors import MachineFault, UserError
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings
 from nnlab.jobs.work_loop import LONGEST_PAUSE, DriverGone, Refused, WorkDone, WorkLoop
 from nnlab.jobs.worker_training import load, train
-from nnlab.records.terminal import Terminal
 from nnlab.records.text import format_duration
-from nnlab.records.text_columns import labelled_lines
 from nnlab.runtime.devices import gpu_available, thread_count
 
 
@@ -29,7 +27,7 @@ def run(sweep: Path, queue: FolderQueue, threads: int | None, wait: float) -> in
     torch.set_num_threads(1)
     processes = threads or (1 if gpu_available() else thread_count("auto"))
     what = "process" if processes == 1 else "processes"
-    _say(f"{sweep}: takes its jobs, on {processes} {what}")
+    tell(f"{sweep}: takes its jobs, on {processes} {what}")
     freeze_imports()
     began = monotonic()
     try:
@@ -45,7 +43,7 @@ def run(sweep: Path, queue: FolderQueue, threads: int | None, wait: float) -> in
             f"nothing was heard of the sweep for {format_duration(wait)}: it was killed, or its machine is "
             f"cut off; to go on: {line_to_go_on(sweep)}, and nnlab work again"
         ) from e
-    _say(_what_was_done(done, monotonic() - began))
+    tell(_what_was_done(done, monotonic() - began))
     return 0
 
 
@@ -68,8 +66,3 @@ def _what_was_done(done: WorkDone, seconds: float) -> str:
         f"{jobs}, {format_duration(done.seconds)} of training in {format_duration(seconds)}; the sweep has "
         f"no more"
     )
-
-
-def _say(text: str) -> None:
-    for line in labelled_lines("work", text):
-        Terminal().line(line)

@@ -12,14 +12,22 @@ from nnlab.errors import UserError
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, has_ended, torch_version
 from nnlab.records.run_path import JOB_WORDS, find_job, nearest_folder
 from nnlab.records.sweep_folder import SWEEP_FILE
+from nnlab.records.terminal import Terminal
 from nnlab.records.text import format_duration, shell_line, shell_word
+from nnlab.records.text_columns import labelled_lines
 from nnlab.untrusted import read_json, read_yaml
 
 FOLDER_PAUSE = 0.2  # seconds between two looks for a folder
 SHARED_LAUNCHERS = ("folder", "slurm")  # those whose jobs lie in the sweep's folder
 
 
-def sweep_in(path: str, wait: float, say: Callable[[str], None]) -> Path:
+def tell(text: str) -> None:
+    """Print what the worker does, on the screen."""
+    for line in labelled_lines("work", text):
+        Terminal().line(line)
+
+
+def sweep_in(path: str, wait: float) -> Path:
     """The folder of the sweep. Raises `UserError` for that of anything else.
 
     Machines start in any order: a folder that is not there yet is waited for, so many seconds, and that is
@@ -28,7 +36,7 @@ def sweep_in(path: str, wait: float, say: Callable[[str], None]) -> Path:
     folder, until = Path(path).expanduser(), monotonic() + wait
     may_come = not os.path.lexists(folder) and folder.absolute().parent.is_dir()
     if may_come and not nearest_folder(folder):
-        say(f"{path}: there is no such folder yet; waits {format_duration(wait)} for a sweep to make it")
+        tell(f"{path}: there is no such folder yet; waits {format_duration(wait)} for a sweep to make it")
         while not (folder / SWEEP_FILE).exists() and monotonic() < until:
             sleep(FOLDER_PAUSE)
     kind, folder = find_job(path)

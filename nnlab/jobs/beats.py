@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
+BEATS_PER_LEASE = 3  # of everybody who is to be heard within a lease
+
 
 @dataclass
 class _Heard:

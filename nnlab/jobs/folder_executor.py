@@ -17,13 +17,12 @@ from pathlib import Path
 from time import monotonic
 
 from nnlab.errors import advise
-from nnlab.jobs.beats import Watch
+from nnlab.jobs.beats import BEATS_PER_LEASE, Watch
 from nnlab.jobs.executor import Finished
 from nnlab.jobs.folder_queue import FolderQueue, QueueSettings, processes_in, torch_version
 from nnlab.jobs.whole_files import Damaged
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.05  # seconds between two looks for outcomes
-BEATS_PER_LEASE = 3
 ALONE_SECONDS = 10.0  # after which it is said that jobs wait for workers
 MOST_LOST_WORKERS = 5  # that trained a job: then it is thought to be the job
 

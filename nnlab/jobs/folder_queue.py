@@ -74,6 +74,13 @@ def worker_name() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def refuse_linked(folders: Iterable[Path]) -> None:
+    """Raise `UserError` if one of these is there and a link: what is written there would go elsewhere."""
+    for folder in folders:
+        if os.path.lexists(folder) and not stat.S_ISDIR(os.lstat(folder).st_mode):
+            raise UserError(f"'{folder}' is not a folder: nothing outside of the sweep's is written to")
+
+
 class FolderQueue:
     """The files of the queue in a sweep's folder, for its driver and its workers."""
 
@@ -105,10 +112,8 @@ class FolderQueue:
             raise UserError(f"'{self.folder / 'queue'}' is not as nnlab writes it") from e
 
     def refuse_links(self) -> None:
-        """Raise `UserError` if one of the folders is a link: what is written there would go elsewhere."""
-        for folder in (self.folder, *map(self.folder.joinpath, PARTS)):
-            if os.path.lexists(folder) and not stat.S_ISDIR(os.lstat(folder).st_mode):
-                raise UserError(f"'{folder}' is not a folder: nothing outside of the sweep's is written to")
+        """Raise `UserError` if one of the folders is a link."""
+        refuse_linked((self.folder, *map(self.folder.joinpath, PARTS)))
 
     # ---- jobs
 

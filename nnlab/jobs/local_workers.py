@@ -30,9 +30,9 @@ class LocalWorkers:
     """
 
     def __init__(self, sweep: Path, lease: float, processes: int):
-        self.processes = processes
-        self.processes = 1 if torch.cuda.is_initialized() else processes
-        self._runner = _Command(sweep) if torch.cuda.is_initialized() else _Fork(sweep, lease, processes)
+        uses_gpu = torch.cuda.is_initialized()
+        self.processes = 1 if uses_gpu else processes
+        self._runner = _Command(sweep) if uses_gpu else _Fork(sweep, lease, processes)
 
     def refuse_end(self) -> None:
         """Raise `MachineFault` if they have ended by themselves."""

@@ -26,7 +26,6 @@ HEADLESS_SECONDS = 30
 TRIAL = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
 TRIAL_SECONDS = 20
 
-
 SILENT = "it does not answer as the head of a Ray cluster, whose port is 6379 if none was chosen"
 REASONS = {
     "AuthToken": "it wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN unless it is in ~/.ray",

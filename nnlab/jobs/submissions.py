@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import re
-import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnlab.errors import MachineFault, UserError
+from nnlab.jobs.folder_queue import QUEUE_FOLDER, refuse_linked
 from nnlab.untrusted import plain_file
 
 if TYPE_CHECKING:
@@ -104,16 +104,14 @@ def _import_submitit():
 def _logs_folder(sweep: Path) -> Path:
     """The sweep's folder for what submitit writes. Raises `UserError` if it leads elsewhere, or if its path
     could not stand in a script of Slurm's."""
-    folder = sweep.absolute() / "jobs" / "slurm"
+    folder = sweep.absolute() / QUEUE_FOLDER / "slurm"
     if "%" in str(folder) or not str(folder).isprintable():
         raise UserError(
             f"launcher=slurm: '{sweep}' has a % or an invisible character in its path, which Slurm does not "
             "take as it is: choose another folder by hydra.run.dir=FOLDER"
         )
+    refuse_linked((folder.parent, folder))  # first: it would be made through a link
     folder.mkdir(parents=True, exist_ok=True)
-    for place in (folder.parent, folder):
-        if not stat.S_ISDIR(os.lstat(place).st_mode):
-            raise UserError(f"'{place}' is not a folder: nothing outside of the sweep's is written to")
     return folder
 
 

@@ -23,12 +23,11 @@ import torch
 
 from nnlab import interruption
 from nnlab.errors import MachineFault, describe_machine_fault
-from nnlab.jobs.beats import Watch
+from nnlab.jobs.beats import BEATS_PER_LEASE, Watch
 from nnlab.jobs.folder_queue import FolderQueue, has_ended, worker_name
 from nnlab.jobs.whole_files import Damaged
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.5  # seconds between two looks for jobs
-BEATS_PER_LEASE = 3
 MOST_DEATHS = 2  # of processes of this machine that trained a job: then it is thought to be the job
 
 # (job, data of a key, call after each epoch) -> outcome: `nnlab.jobs.running.run`
@@ -102,6 +101,18 @@ class WorkLoop:
     def _step(self) -> None:
         """Give jobs to processes that have none; then wait until one has finished, or until it is time to
         look again."""
+        due = self._hand_out()
+        trainers = {trainer.pipe: trainer for trainer in self._trainers}
+        lifelines = [self._lifeline] if self._lifeline else []
+        for pipe in wait([*trainers, *lifelines], max(0.0, due - monotonic())):
+            if pipe is self._lifeline:
+                self._is_over = True
+            else:
+                self._receive(trainers[pipe])
+
+    def _hand_out(self) -> float:
+        """Listen and beat, if it is time to; give jobs to processes that have none. When it is to be called
+        again, if no process has finished before."""
         now = monotonic()
         if now >= self._beat_due or now >= self._look_due:
             self._listen()
@@ -114,13 +125,7 @@ class WorkLoop:
             self._look_due = monotonic() + self._pause
             self._pause = min(1.5 * self._pause, LONGEST_PAUSE)
             due = min(due, self._look_due)
-        trainers = {trainer.pipe: trainer for trainer in self._trainers}
-        lifelines = [self._lifeline] if self._lifeline else []
-        for pipe in wait([*trainers, *lifelines], max(0.0, due - monotonic())):
-            if pipe is self._lifeline:
-                self._is_over = True
-            else:
-                self._receive(trainers[pipe])
+        return due
 
     # ---- the folder
 

@@ -36,6 +36,7 @@ START_SECONDS, WAIT_SECONDS = 300.0, 1800.0
 ROLL_CALL_SECONDS = 3.0  # for the ranks that are left to say so, once one is lost
 CARD_SECONDS = 5.0  # for a card to end its work, after a signal to stop, before ranks look for each other
 POLL_SECONDS = 5e-4
+GONE = "is gone: it failed, was killed, or its machine is lost"  # of a rank
 # Of torch: only errors on the screen; and what is to be done where a rank is lost is decided here.
 QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR", "TORCH_NCCL_ASYNC_ERROR_HANDLING": "0"}
 
@@ -121,10 +122,6 @@ class Ranks:
         with self._talking() as distributed:
             distributed.all_reduce(tensor)
         return tensor
-
-    def barrier(self) -> None:
-        """Wait until every rank has come here."""
-        self.any(False)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on some rank: a decision that all of them must take alike."""
@@ -245,9 +242,7 @@ class Ranks:
 
     def _of_gone(self, gone: list[int]) -> MachineFault:
         if len(gone) == 1:
-            return MachineFault(
-                f"rank {gone[0]} of {self.size} is gone: it failed, was killed, or its machine is lost"
-            )
+            return MachineFault(f"rank {gone[0]} of {self.size} {GONE}")
         return MachineFault(f"ranks {', '.join(map(str, gone))} of {self.size} are gone")
 
     def _abort(self) -> None:

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 
 from nnlab.errors import MachineFault
 from nnlab.runtime.packed import pack, unpack
+from nnlab.runtime.ranks import GONE
 from nnlab.training.checkpointing import StackStates
 from nnlab.training.fit_state import FitState, StackState
 from nnlab.training.record_arrays import records_from_arrays, records_to_arrays
@@ -107,7 +108,7 @@ class Line:
             raise self.lost() from error
 
     def lost(self) -> LostRank:
-        return LostRank(f"{self.name} is gone: it failed, was killed, or its machine is lost")
+        return LostRank(f"{self.name} {GONE}")
 
     def close(self) -> None:
         self.connection.close()
